@@ -1,0 +1,175 @@
+/**
+ * How a saga fails when it was not, or not wholly, undone.
+ *
+ * A saga that was undone fails with its original error. One that was not fails with an error of its own, so that a
+ * handler for the original error can't take a half-undone saga for an undone one:
+ *
+ * - `CompensationFailed`: at least one compensation failed, or was never tried.
+ * - `CommittedIncomplete`: the saga failed after its pivot. It counts as done, and nothing was undone.
+ *
+ * Both carry the whole story: why the saga failed, which compensations failed and why, and what became of each step.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Inspectable from "effect/Inspectable"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as SagaReport from "./SagaReport.ts"
+
+/**
+ * Annotation on each reason of the combined `cause` of a `CompensationFailed`: the step that it comes from, by its path
+ * (`undefined` for code between steps), and whether its action or its compensation failed.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export class FailureOrigin extends Context.Service<FailureOrigin, {
+  readonly step: string | undefined
+  readonly phase: "action" | "compensation"
+}>()("effect-saga/SagaError/FailureOrigin") {}
+
+/**
+ * A compensation that failed: the path of its step, and why.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StepFailure<out CE> {
+  readonly step: string
+  readonly cause: Cause.Cause<CE>
+}
+
+/**
+ * The saga failed because of `reason`, and undoing it failed too. `failures` holds the compensations that failed, in the
+ * order in which they ran; what was done, undone and left is in `report`, and readable in `message`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CompensationFailed<out E, out CE> extends Data.TaggedError("CompensationFailed")<{
+  readonly saga: string
+  readonly reason: Cause.Cause<unknown>
+  readonly failures: ReadonlyArray<StepFailure<unknown>>
+  readonly report: SagaReport.SagaReport
+}> {
+  /**
+   * Creates a schema from those of the error of the saga and of its compensations, so that the error can be sent and
+   * stored. Decoding gives back an instance of the class; defects keep name, message and stack.
+   */
+  static readonly schema = <E extends Schema.Top, CE extends Schema.Top>(options: {
+    readonly error: E
+    readonly compensationError: CE
+  }) => compensationFailedSchema(options.error, options.compensationError)
+
+  declare readonly reason: Cause.Cause<E>
+  declare readonly failures: ReadonlyArray<StepFailure<CE>>
+
+  /** All failures in one cause, each annotated with its `FailureOrigin`: why the saga failed, then the compensations. */
+  override get cause(): Cause.Cause<E | CE> {
+    const compensations = this.failures.flatMap(({ cause, step }) =>
+      cause.reasons.map((reason) => withOrigin(reason, step, "compensation"))
+    )
+    const actions = this.reason.reasons.map((reason) =>
+      withOrigin(
+        reason,
+        this.report.steps.find((step) =>
+          step.cause !== undefined && SagaReport.sharesReason(step.cause, Cause.fromReasons([reason]))
+        )?.path,
+        "action"
+      )
+    )
+    return Cause.fromReasons<E | CE>([...actions, ...compensations])
+  }
+
+  override get message(): string {
+    return SagaReport.render(this.report)
+  }
+
+  override toString(): string {
+    return `${this._tag}: ${this.message}`
+  }
+
+  override [Inspectable.NodeInspectSymbol](): string {
+    return this.toString()
+  }
+}
+
+/**
+ * The saga failed because of `reason` after its pivot. What it did counts: nothing was undone.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommittedIncomplete<out E> extends Data.TaggedError("CommittedIncomplete")<{
+  readonly saga: string
+  readonly reason: Cause.Cause<unknown>
+  readonly report: SagaReport.SagaReport
+}> {
+  /** Creates a schema from that of the error of the saga, so that the error can be sent and stored. */
+  static readonly schema = <E extends Schema.Top>(options: { readonly error: E }) =>
+    committedIncompleteSchema(options.error)
+
+  declare readonly reason: Cause.Cause<E>
+
+  override get message(): string {
+    return SagaReport.render(this.report)
+  }
+
+  override toString(): string {
+    return `${this._tag}: ${this.message}`
+  }
+
+  override [Inspectable.NodeInspectSymbol](): string {
+    return this.toString()
+  }
+}
+
+/**
+ * The error that undoing adds to a saga which fails with `E`, when its compensations may fail with `CE`: none where they
+ * can't fail.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type Failure<E, CE> = [CE] extends [never] ? never : CompensationFailed<E, CE>
+
+const AnyDefect = Schema.Defect({ includeStack: true })
+
+const compensationFailedSchema = <E extends Schema.Top, CE extends Schema.Top>(error: E, compensationError: CE) =>
+  Schema.TaggedStruct("CompensationFailed", {
+    saga: Schema.String,
+    reason: Schema.Cause(error, AnyDefect),
+    failures: Schema.Array(Schema.Struct({
+      step: Schema.String,
+      cause: Schema.Cause(compensationError, AnyDefect)
+    })),
+    report: SagaReport.SagaReport
+  }).pipe(Schema.decodeTo(
+    Schema.instanceOf(CompensationFailed<E["Type"], CE["Type"]>),
+    SchemaTransformation.transform({
+      decode: (fields) => new CompensationFailed<E["Type"], CE["Type"]>(fields),
+      encode: ({ _tag, failures, reason, report, saga }) => ({ _tag, saga, reason, failures, report })
+    })
+  ))
+
+const committedIncompleteSchema = <E extends Schema.Top>(error: E) =>
+  Schema.TaggedStruct("CommittedIncomplete", {
+    saga: Schema.String,
+    reason: Schema.Cause(error, AnyDefect),
+    report: SagaReport.SagaReport
+  }).pipe(Schema.decodeTo(
+    Schema.instanceOf(CommittedIncomplete<E["Type"]>),
+    SchemaTransformation.transform({
+      decode: (fields) => new CommittedIncomplete<E["Type"]>(fields),
+      encode: ({ _tag, reason, report, saga }) => ({ _tag, saga, reason, report })
+    })
+  ))
+
+const withOrigin = <E>(
+  reason: Cause.Reason<E>,
+  step: string | undefined,
+  phase: "action" | "compensation"
+): Cause.Reason<E> => reason.annotate(Context.make(FailureOrigin, { step, phase }), { overwrite: true })

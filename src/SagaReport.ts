@@ -1,0 +1,349 @@
+/**
+ * What became of a saga, step by step.
+ *
+ * A `SagaReport` is a fold over the events of one saga and of the sagas nested in it. `Saga.report` finds the one that
+ * belongs to a failure, and `CompensationFailed` and `CommittedIncomplete` carry theirs.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Schema from "effect/Schema"
+import { causeLines, causeSummary } from "./internal/render.ts"
+import type { SagaEvent, SagaStarted } from "./SagaEvent.ts"
+
+const AnyCause = Schema.Cause(Schema.Defect({ includeStack: true }), Schema.Defect({ includeStack: true }))
+
+/**
+ * How a step ended.
+ *
+ * - `Succeeded`: the action took effect, and the saga may still undo it.
+ * - `Failed`: the action failed.
+ * - `Unknown`: the action was interrupted or timed out. It may have taken effect.
+ * - `Compensated`: the compensation succeeded.
+ * - `CompensationFailed`: the compensation failed.
+ * - `Remaining`: the step took effect, should have been undone and was not tried.
+ * - `Committed`: the step took effect for good, because a pivot or the end of a nested saga committed it.
+ * - `NoCompensation`: the step took effect, and there is nothing to undo it with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Outcome = Schema.Literals([
+  "Succeeded",
+  "Failed",
+  "Unknown",
+  "Compensated",
+  "CompensationFailed",
+  "Remaining",
+  "Committed",
+  "NoCompensation"
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Outcome = typeof Outcome.Type
+
+/**
+ * What became of one step. Times are milliseconds since the epoch; `startedAt` is known where an observer followed the
+ * saga.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class StepReport extends Schema.Class<StepReport>("effect-saga/SagaReport/StepReport")({
+  /** The place of the step in the outermost saga: `all[1]/book-car`. */
+  path: Schema.String,
+  name: Schema.String,
+  /** The saga that the step belongs to. */
+  saga: Schema.String,
+  /** What ran last. */
+  phase: Schema.Literals(["action", "compensation"]),
+  outcome: Outcome,
+  /** Which attempt of the nearest enclosing `Effect.retry` this was, counted from 1. */
+  attempt: Schema.Number,
+  startedAt: Schema.UndefinedOr(Schema.Number),
+  endedAt: Schema.Number,
+  /** Why the action failed. */
+  cause: Schema.UndefinedOr(AnyCause),
+  /** Why the compensation failed. */
+  compensationCause: Schema.UndefinedOr(AnyCause)
+}) {}
+
+/**
+ * What became of a saga: its steps in the order in which their actions ended, and how the saga ended.
+ *
+ * `status` is `Running` and `Compensating` while the saga runs, then `Completed`, `Compensated` (all undone) or `Failed`
+ * (something was not undone).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class SagaReport extends Schema.Class<SagaReport>("effect-saga/SagaReport")({
+  saga: Schema.String,
+  status: Schema.Literals(["Running", "Compensating", "Completed", "Compensated", "Failed"]),
+  /** The path of the pivot that committed the saga. */
+  pivot: Schema.UndefinedOr(Schema.String),
+  /** Why the saga failed. */
+  cause: Schema.UndefinedOr(AnyCause),
+  startedAt: Schema.Number,
+  endedAt: Schema.UndefinedOr(Schema.Number),
+  steps: Schema.Array(StepReport)
+}) {}
+
+/**
+ * Builds the report of a saga from its events, oldest first. The first event has to be the `SagaStarted` of the saga;
+ * those of the sagas nested in it may be among the rest.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromEvents = (events: ReadonlyArray<SagaEvent>): SagaReport => {
+  const steps = new Map<string, Draft>()
+  const committed = new Set<string>()
+  const report: SagaDraft = {
+    saga: "saga",
+    status: "Running",
+    pivot: undefined,
+    cause: undefined,
+    startedAt: 0,
+    endedAt: undefined
+  }
+  const start = events[0]
+  if (start === undefined || start._tag !== "SagaStarted") {
+    throw new RangeError("SagaReport.fromEvents: the first event has to be the SagaStarted of the saga")
+  }
+  for (const event of events) apply(event, start, report, steps, committed)
+  return new SagaReport({
+    ...report,
+    steps: Array.from(
+      steps.values(),
+      ({ run: _run, compensable: _compensable, ...step }) => new StepReport(step, { disableChecks: true })
+    )
+  }, { disableChecks: true })
+}
+
+/**
+ * Renders a report for people, one line per step and then the reasons. The output is bounded, whatever the failures
+ * hold.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const render = (report: SagaReport): string =>
+  [
+    headline(report),
+    "",
+    ...stepLines(report.steps),
+    ...(report.cause === undefined ? [] : ["", whyFailed(report), ...indent(causeLines(report.cause))]),
+    ...report.steps.filter((step) => step.compensationCause !== undefined).slice(0, maxSteps).flatMap((step) => [
+      "",
+      `Compensation of "${step.path}" failed:`,
+      ...indent(causeLines(step.compensationCause!))
+    ]),
+    ...leftLines(report)
+  ].join("\n")
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+type SagaDraft = Mutable<Omit<typeof SagaReport.Type, "steps">>
+
+interface Draft extends Mutable<typeof StepReport.Type> {
+  readonly run: string
+  readonly compensable: boolean
+}
+
+const apply = (
+  event: SagaEvent,
+  start: SagaStarted,
+  report: SagaDraft,
+  steps: Map<string, Draft>,
+  committed: Set<string>
+): void => {
+  const outermost = event.run === start.run
+  switch (event._tag) {
+    case "SagaStarted": {
+      if (!outermost) return
+      report.saga = event.saga
+      report.startedAt = event.at
+      return
+    }
+    case "StepStarted":
+      return
+    case "StepSucceeded":
+    case "StepFailed": {
+      steps.set(event.path, {
+        run: event.run,
+        compensable: event.compensable,
+        path: event.path,
+        name: event.step,
+        saga: event.saga,
+        phase: "action",
+        outcome: event._tag === "StepFailed" ? event.outcome : committed.has(event.run) ? "Committed" : "Succeeded",
+        attempt: event.attempt,
+        startedAt: event.startedAt,
+        endedAt: event.at,
+        cause: event._tag === "StepFailed" ? event.cause : undefined,
+        compensationCause: undefined
+      })
+      return
+    }
+    case "SagaCommitted": {
+      committed.add(event.run)
+      if (outermost) report.pivot = event.pivot
+      for (const step of stepsOf(event.run, steps)) if (step.outcome === "Succeeded") step.outcome = "Committed"
+      return
+    }
+    case "UnwindStarted": {
+      if (outermost && event.scope === start.path) report.status = "Compensating"
+      for (const step of stepsOf(event.run, steps)) {
+        if (step.outcome === "Succeeded" && !step.compensable && within(step.path, event.scope)) {
+          step.outcome = "NoCompensation"
+        }
+      }
+      return
+    }
+    case "UnwindDeclined":
+    case "UnwindFinished": {
+      for (const path of event.remaining) {
+        const step = steps.get(path)
+        if (step !== undefined) step.outcome = "Remaining"
+      }
+      return
+    }
+    case "CompensationStarted":
+      return
+    case "CompensationSucceeded":
+    case "CompensationFailed": {
+      const step = steps.get(event.path)
+      if (step === undefined) return
+      step.phase = "compensation"
+      step.endedAt = event.at
+      step.outcome = event._tag === "CompensationFailed" ? "CompensationFailed" : "Compensated"
+      step.compensationCause = event._tag === "CompensationFailed" ? event.cause : undefined
+      return
+    }
+    case "SagaCompleted": {
+      if (outermost) {
+        report.status = "Completed"
+        report.endedAt = event.at
+        return
+      }
+      for (const step of stepsOf(event.run, steps)) if (step.outcome === "Succeeded") step.outcome = "Committed"
+      return
+    }
+    case "SagaCompensated":
+    case "SagaFailed": {
+      if (!outermost) return
+      report.status = event._tag === "SagaFailed" ? "Failed" : "Compensated"
+      report.cause = event.cause
+      report.endedAt = event.at
+      return
+    }
+  }
+}
+
+const stepsOf = (run: string, steps: Map<string, Draft>): ReadonlyArray<Draft> =>
+  Array.from(steps.values()).filter((step) => step.run === run)
+
+const within = (path: string, scope: string): boolean => scope === "" || path.startsWith(`${scope}/`)
+
+const maxSteps = 30
+
+const words: Record<Outcome, string> = {
+  Succeeded: "succeeded",
+  Failed: "failed",
+  Unknown: "outcome unknown: it may have taken effect",
+  Compensated: "compensated",
+  CompensationFailed: "COMPENSATION FAILED",
+  Remaining: "NOT UNDONE",
+  Committed: "committed",
+  NoCompensation: "done, has no compensation"
+}
+
+const headline = (report: SagaReport): string => {
+  const saga = `Saga "${report.saga}"`
+  switch (report.status) {
+    case "Running":
+      return `${saga} is running.`
+    case "Compensating":
+      return `${saga} failed and is being undone.`
+    case "Completed":
+      return `${saga} completed.`
+    case "Compensated":
+      return `${saga} failed and was undone.`
+    case "Failed":
+      return report.pivot !== undefined
+        ? `${saga} failed after its pivot "${report.pivot}": it counts as done and was not undone.`
+        : report.steps.some((step) => step.outcome === "CompensationFailed")
+        ? `${saga} failed and could not be undone completely.`
+        : `${saga} failed and was not undone.`
+  }
+}
+
+const stepLines = (steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {
+  if (steps.length === 0) return ["  no step ended"]
+  const shown = selectSteps(steps)
+  const width = Math.min(60, Math.max(...shown.map(([, step]) => step === undefined ? 0 : step.path.length)))
+  const digits = String(steps.length).length
+  return shown.map(([index, step]) =>
+    step === undefined
+      ? `  ${" ".repeat(digits)}  ... ${index} more`
+      : `  ${String(index + 1).padStart(digits)}  ${step.path.padEnd(width)}  ${words[step.outcome]}${attempts(step)}`
+  )
+}
+
+const attempts = (step: StepReport): string => step.attempt > 1 ? ` (attempt ${step.attempt})` : ""
+
+/* The steps that went wrong are always shown; of the others the first and the last where there are too many. */
+const selectSteps = (steps: ReadonlyArray<StepReport>): ReadonlyArray<readonly [number, StepReport | undefined]> => {
+  if (steps.length <= maxSteps) return steps.map((step, index) => [index, step])
+  const chosen = new Set<number>()
+  for (let index = 0; index < steps.length && chosen.size < maxSteps; index++) {
+    if (isTrouble(steps[index]!)) chosen.add(index)
+  }
+  for (let index = 0; index < 5; index++) chosen.add(index).add(steps.length - 1 - index)
+  const out: Array<readonly [number, StepReport | undefined]> = []
+  let previous = -1
+  for (const index of Array.from(chosen).sort((a, b) => a - b)) {
+    if (index - previous > 1) out.push([index - previous - 1, undefined])
+    out.push([index, steps[index]])
+    previous = index
+  }
+  return out
+}
+
+const isTrouble = (step: StepReport): boolean =>
+  step.outcome === "Failed" || step.outcome === "Unknown" || step.outcome === "CompensationFailed" ||
+  step.outcome === "Remaining"
+
+const whyFailed = (report: SagaReport): string => {
+  const failed = report.steps.filter((step) => step.cause !== undefined && sharesReason(step.cause, report.cause!))
+  return failed.length === 0
+    ? "It failed because of:"
+    : `It failed because of ${failed.slice(0, 5).map((step) => `"${step.path}"`).join(", ")}:`
+}
+
+/** Whether a failure of `step` is among those of `saga`. */
+export const sharesReason = (step: Cause.Cause<unknown>, saga: Cause.Cause<unknown>): boolean =>
+  step.reasons.some((one) => one._tag !== "Interrupt" && saga.reasons.some((other) => isSameFailure(one, other)))
+
+const isSameFailure = (one: Cause.Reason<unknown>, other: Cause.Reason<unknown>): boolean =>
+  one._tag === "Fail" && other._tag === "Fail"
+    ? Object.is(one.error, other.error)
+    : one._tag === "Die" && other._tag === "Die" && Object.is(one.defect, other.defect)
+
+const leftLines = (report: SagaReport): ReadonlyArray<string> => {
+  if (report.status !== "Failed" || report.pivot !== undefined) return []
+  const left = report.steps.filter((step) => step.outcome === "CompensationFailed" || step.outcome === "Remaining")
+  if (left.length === 0) return []
+  const names = left.slice(0, maxSteps).map((step) => step.path).join(", ")
+  return ["", `Left to undo: ${names}${left.length > maxSteps ? ` and ${left.length - maxSteps} more` : ""}.`]
+}
+
+const indent = (lines: ReadonlyArray<string>): ReadonlyArray<string> => lines.map((line) => `  │ ${line}`)
+
+/** One line for logs and for failures inside other failures. */
+export const summarize = (report: SagaReport): string =>
+  report.cause === undefined ? headline(report) : `${headline(report)} ${causeSummary(report.cause)}`

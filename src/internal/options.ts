@@ -1,0 +1,53 @@
+import * as Duration from "effect/Duration"
+
+/*
+ * Checks of literal arguments. A wrong one is a mistake in the program, so it throws where it was written, naming the
+ * function, the option and the value.
+ */
+
+const reject = (where: string, expected: string, actual: unknown): never => {
+  throw new RangeError(`${where} has to be ${expected}, but is ${show(actual)}`)
+}
+
+const show = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value.slice(0, 80)) : typeof value === "object" && value !== null
+    ? Duration.isDuration(value) ? Duration.format(value) : Array.isArray(value) ? "an array" : "an object"
+    : typeof value === "function"
+    ? "a function"
+    : String(value)
+
+export const checkName = (where: string, name: unknown): void => {
+  if (name !== undefined && (typeof name !== "string" || name.trim() === "")) {
+    reject(`${where}: name`, "a string that is not empty", name)
+  }
+}
+
+export const checkFunction = (where: string, value: unknown, expected: string): void => {
+  if (typeof value !== "function") reject(where, expected, value)
+}
+
+export const checkBoolean = (where: string, value: unknown): void => {
+  if (value !== undefined && typeof value !== "boolean") reject(where, "true or false", value)
+}
+
+export const checkOneOf = (where: string, value: unknown, allowed: ReadonlyArray<string>): void => {
+  if (value !== undefined && !allowed.includes(value as string)) {
+    reject(where, allowed.map((one) => JSON.stringify(one)).join(" or "), value)
+  }
+}
+
+export const checkConcurrency = (where: string, value: unknown): void => {
+  if (value === undefined || value === "unbounded") return
+  if (typeof value !== "number" || !(value >= 1)) {
+    reject(`${where}: concurrency`, "\"unbounded\" or a number of at least 1", value)
+  }
+}
+
+export const checkDuration = (where: string, value: unknown): Duration.Duration | undefined => {
+  if (value === undefined) return undefined
+  const duration = Duration.fromInput(value as Duration.Input)
+  if (duration._tag === "None" || !Duration.isPositive(duration.value) || !Duration.isFinite(duration.value)) {
+    return reject(where, "a positive and finite duration, such as \"30 seconds\"", value)
+  }
+  return duration.value
+}

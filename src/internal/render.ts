@@ -1,0 +1,69 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Formatter from "effect/Formatter"
+
+/*
+ * Renders failures of any kind for people. What is thrown may be anything: no Error at all, frozen, circular, huge, or
+ * hostile to being looked at. The output is bounded, and looking never throws.
+ */
+
+const maxLines = 12
+const maxLineLength = 300
+
+/** The lines of each failure in `cause`: what failed, then where. */
+export const causeLines = (cause: Cause.Cause<unknown>): ReadonlyArray<string> => {
+  const reasons = cause.reasons.filter((reason) => reason._tag !== "Interrupt")
+  const lines = reasons.slice(0, 10).flatMap(reasonLines)
+  if (reasons.length > 10) lines.push(`... and ${reasons.length - 10} more failures`)
+  if (reasons.length < cause.reasons.length) lines.push("Interrupted")
+  return lines
+}
+
+/** The first line of the first failure in `cause`. */
+export const causeSummary = (cause: Cause.Cause<unknown>): string => {
+  const lines = causeLines(cause)
+  return lines.length === 0 ? "no cause given" : lines[0]!
+}
+
+const reasonLines = (reason: Cause.Reason<unknown>): ReadonlyArray<string> => {
+  if (reason._tag === "Interrupt") return ["Interrupted"]
+  const error = reason._tag === "Fail" ? reason.error : reason.defect
+  const suffix = reason._tag === "Die" ? " (a defect)" : ""
+  const lines = guarded(() => errorLines(error)) ?? ["a failure that can't be shown"]
+  return [lines[0] + suffix, ...lines.slice(1)]
+}
+
+const errorLines = (error: unknown): ReadonlyArray<string> => {
+  if (!(error instanceof Error)) return bounded(Formatter.format(error).split("\n"))
+  const header = headerOf(error)
+  const frames = typeof error.stack === "string" ? error.stack.split("\n").filter(isUserFrame) : []
+  const nested = error.cause === undefined || Cause.isCause(error.cause) ? [] : [`caused by ${headerOf(error.cause)}`]
+  return bounded([...header.split("\n"), ...frames.map((frame) => `    ${frame.trim()}`), ...nested])
+}
+
+/* Tagged errors often have fields and no message. */
+const headerOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return Formatter.format(error)
+  if (error.message !== "") return `${String(error.name)}: ${String(error.message)}`
+  const fields = Object.entries(error).filter(([key]) => key !== "_tag" && key !== "name" && key !== "message")
+  return fields.length === 0
+    ? String(error.name)
+    : `${String(error.name)} ${Formatter.format(Object.fromEntries(fields))}`
+}
+
+/* Frames of the runtime say nothing about the saga that failed. */
+const isUserFrame = (line: string): boolean =>
+  /^\s+at /.test(line) && !/node_modules\/effect(-saga)?\/|node:internal|Generator\.next/.test(line)
+
+const bounded = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const shown = lines.slice(0, maxLines).map((line) =>
+    line.length > maxLineLength ? `${line.slice(0, maxLineLength)}... (${line.length} characters)` : line
+  )
+  return lines.length > maxLines ? [...shown, `... (${lines.length - maxLines} more lines)`] : shown
+}
+
+const guarded = <A>(look: () => A): A | undefined => {
+  const exit = Effect.runSyncExit(Effect.sync(look))
+  return Exit.isSuccess(exit) ? exit.value : undefined
+}

@@ -1,0 +1,262 @@
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { CompensationStack } from "../CompensationStack.ts"
+import * as SagaObserver from "../SagaObserver.ts"
+
+/*
+ * The state of a running saga.
+ *
+ * 1. A `Run` is one run of a saga, a `Frame` a place in it (the saga itself, a savepoint, a branch of `all`), and an
+ *    `Entry` a step whose action has ended. The frame in force travels in the context of the fiber.
+ * 2. The log of a run holds its entries in the order in which their actions ended, and what happened between them.
+ *    Nested sagas write to the log of the saga around them.
+ * 3. A compensation stack is not stored apart: the stack of a frame is what is pending in the log at or below that
+ *    frame. A savepoint that succeeds has therefore nothing to hand over, and order of completion is order in the log.
+ * 4. `pending` goes from true to false once, when unwinding takes the entry. Nobody can undo it a second time.
+ * 5. `inFlight` counts the actions that run at or below a frame. It changes in the same synchronous block in which the
+ *    action enters and leaves its uninterruptible region, so no interruption can come between. A frame is unwound when
+ *    it is 0, not before.
+ */
+
+/** What a step is made of. */
+export interface StepDefinition {
+  readonly name: string
+  readonly kind: "step" | "stepExit" | "pivot"
+  /** Gets the value of the action, or for `stepExit` its `Exit`. */
+  readonly compensate:
+    | ((value: never, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, unknown, unknown>)
+    | undefined
+  readonly interruptible: boolean
+}
+
+/** How a saga is to be run and unwound. */
+export interface RunOptions {
+  readonly name: string
+  readonly onCompensationFailure: "continue" | "stop"
+  readonly compensationTimeout: Duration.Duration | undefined
+  readonly unwindTimeout: Duration.Duration | undefined
+  readonly compensateWhen: ((cause: Cause.Cause<unknown>) => boolean) | undefined
+}
+
+/** A compensation that failed; `timedOut` where a time limit of the saga ended it. */
+export interface Failure {
+  readonly entry: Entry
+  readonly cause: Cause.Cause<unknown>
+  readonly timedOut: boolean
+}
+
+let runs = 0
+
+export class Run {
+  readonly options: RunOptions
+  readonly id: string
+  /** The saga around this one. */
+  readonly parent: Run | undefined
+  readonly root: Run
+  readonly log: Array<Item>
+  readonly clock: Clock.Clock
+  /** Undefined where nobody observes, so that no event is built. */
+  readonly observer: SagaObserver.SagaObserver | undefined
+  /** The compensations that failed, in savepoints too, in the order in which they ran. */
+  readonly failures: Array<Failure> = []
+  /** The steps that should have been undone and were not tried. */
+  readonly remaining: Array<Entry> = []
+  /** What savepoints of this saga failed with because they could not be undone. */
+  readonly raised = new Set<unknown>()
+  /** The pivot that made the saga count as done. */
+  committedBy: Entry | undefined = undefined
+  /** Set when a compensation failed under `stop`: from then on no compensation starts. */
+  stopped = false
+  /** Set when a group of branches that unwind side by side was opened. */
+  hasParallelGroups = false
+  ended = false
+  started = 0
+
+  constructor(options: RunOptions, parent: Run | undefined, fiber: Fiber.Fiber<unknown, unknown>) {
+    const observer = fiber.getRef(SagaObserver.SagaObserver)
+    this.options = options
+    this.parent = parent
+    this.root = parent === undefined ? this : parent.root
+    this.log = parent === undefined ? [] : parent.log
+    this.id = String(++runs)
+    this.clock = fiber.getRef(Clock.Clock)
+    this.observer = observer === SagaObserver.ignore ? undefined : observer
+  }
+}
+
+/** The branches of an `all` that unwind side by side. */
+export interface ParallelGroup {
+  readonly _tag: "ParallelGroup"
+}
+
+export class Frame {
+  readonly run: Run
+  /** The frame around this one, across the border of a nested saga too. */
+  readonly parent: Frame | undefined
+  /** The place in the outermost saga, empty for that saga itself. */
+  readonly path: string
+  /** The group that this branch belongs to, where its branches unwind side by side. */
+  readonly group: ParallelGroup | undefined
+  /** Where the log stood when this frame was opened: what belongs to it comes later. */
+  readonly logStart: number
+  /**
+   * `Open` takes steps, `Joined` has left its steps to the frame around it, `Unwinding` waits for its actions or
+   * compensates, `Closed` is over.
+   */
+  status: "Open" | "Joined" | "Unwinding" | "Closed" = "Open"
+  inFlight = 0
+  /** The frame around this one within the same saga. */
+  readonly outer: Frame | undefined
+  private whenIdle: (() => void) | undefined = undefined
+  private steps: Map<string, number> | undefined = undefined
+  private frames: Map<string, number> | undefined = undefined
+
+  constructor(run: Run, parent: Frame | undefined, path: string, group: ParallelGroup | undefined) {
+    this.run = run
+    this.parent = parent
+    this.outer = parent !== undefined && parent.run === run ? parent : undefined
+    this.path = path
+    this.group = group
+    this.logStart = run.log.length
+  }
+
+  /** The path of the next step of this name. Has to be asked for in the order in which the steps started. */
+  claimStep(name: string): string {
+    return this.claim(this.steps ??= new Map(), name)
+  }
+
+  /** The path of the next savepoint, group or nested saga of this name. */
+  claimFrame(name: string): string {
+    return this.claim(this.frames ??= new Map(), name)
+  }
+
+  private claim(occurrences: Map<string, number>, name: string): string {
+    const occurrence = (occurrences.get(name) ?? 0) + 1
+    occurrences.set(name, occurrence)
+    const segment = occurrence === 1 ? name : `${name}#${occurrence}`
+    return this.path === "" ? segment : `${this.path}/${segment}`
+  }
+
+  enter(): void {
+    this.inFlight++
+    for (let frame = this.outer; frame !== undefined; frame = frame.outer) frame.inFlight++
+  }
+
+  leave(): void {
+    this.settleOne()
+    for (let frame = this.outer; frame !== undefined; frame = frame.outer) frame.settleOne()
+  }
+
+  private settleOne(): void {
+    if (--this.inFlight === 0 && this.whenIdle !== undefined) this.whenIdle()
+  }
+
+  /** Waits until no action runs at or below this frame. */
+  awaitIdle(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.inFlight === 0) return resume(Effect.void)
+      this.whenIdle = () => {
+        this.whenIdle = undefined
+        resume(Effect.void)
+      }
+    })
+  }
+
+  contains(frame: Frame): boolean {
+    for (let current: Frame | undefined = frame; current !== undefined; current = current.outer) {
+      if (current === this) return true
+    }
+    return false
+  }
+}
+
+export class Entry {
+  readonly _tag = "Step"
+  readonly frame: Frame
+  readonly step: StepDefinition
+  /** The context of the action: its compensation gets the same services. */
+  readonly context: Context.Context<never>
+  /** Position among the starts of the saga tree. */
+  readonly started: number
+  startedAt: number | undefined = undefined
+  endedAt = 0
+  exit: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** Whether this step was to be undone if the saga fails. */
+  compensable = false
+  /** Whether it still is: true until unwinding takes the entry. */
+  pending = false
+  path: string | undefined = undefined
+
+  constructor(frame: Frame, step: StepDefinition, context: Context.Context<never>) {
+    this.frame = frame
+    this.step = step
+    this.context = context
+    this.started = frame.run.root.started++
+  }
+
+  /** What the compensation is given. */
+  get given(): unknown {
+    const exit = this.exit
+    return this.step.kind === "stepExit" || exit === undefined || exit._tag === "Failure" ? exit : exit.value
+  }
+}
+
+/** What the log of a run holds: one small item per transition. `toEvent` makes the event of it. */
+export type Item =
+  | Entry
+  | { readonly _tag: "SagaStarted"; readonly run: Run; readonly frame: Frame; readonly at: number }
+  | { readonly _tag: "StepStarted"; readonly entry: Entry; readonly at: number }
+  | { readonly _tag: "SagaCommitted"; readonly entry: Entry; readonly at: number }
+  | {
+    readonly _tag: "UnwindStarted"
+    readonly frame: Frame
+    readonly cause: Cause.Cause<unknown>
+    readonly pending: ReadonlyArray<Entry>
+    readonly at: number
+  }
+  | {
+    readonly _tag: "UnwindDeclined"
+    readonly run: Run
+    readonly cause: Cause.Cause<unknown>
+    readonly remaining: ReadonlyArray<Entry>
+    readonly at: number
+  }
+  | { readonly _tag: "CompensationStarted"; readonly entry: Entry; readonly at: number }
+  | { readonly _tag: "CompensationSucceeded"; readonly entry: Entry; readonly at: number }
+  | {
+    readonly _tag: "CompensationFailed"
+    readonly entry: Entry
+    readonly cause: Cause.Cause<unknown>
+    readonly reason: Cause.Cause<unknown>
+    readonly remaining: ReadonlyArray<Entry>
+    readonly at: number
+  }
+  | {
+    readonly _tag: "UnwindFinished"
+    readonly frame: Frame
+    readonly remaining: ReadonlyArray<Entry>
+    readonly at: number
+  }
+  | { readonly _tag: "SagaCompleted"; readonly run: Run; readonly at: number }
+  | { readonly _tag: "SagaCompensated"; readonly run: Run; readonly cause: Cause.Cause<unknown>; readonly at: number }
+  | { readonly _tag: "SagaFailed"; readonly run: Run; readonly cause: Cause.Cause<unknown>; readonly at: number }
+
+/** The service under which the frame in force travels. */
+export const CurrentFrame: Context.Service<CompensationStack<never>, Frame> = Context.Service(
+  "effect-saga/CompensationStack"
+)
+
+export const currentFrame = (context: Context.Context<never>): Frame | undefined =>
+  Context.getOrUndefined(context, CurrentFrame)
+
+/** The frame that takes a step started in `frame`, if any does. */
+export const openFrame = (frame: Frame): Frame | undefined => {
+  let current: Frame | undefined = frame
+  while (current !== undefined && current.status === "Joined") current = current.outer
+  return current !== undefined && current.status === "Open" ? current : undefined
+}

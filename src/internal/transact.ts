@@ -1,0 +1,184 @@
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { CommittedIncomplete, CompensationFailed } from "../SagaError.ts"
+import * as SagaReport from "../SagaReport.ts"
+import { pathOf, toEvents } from "./log.ts"
+import { record } from "./observe.ts"
+import { CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
+import { type Rollback, take, unwind } from "./unwind.ts"
+
+/** The run that a cause comes from, as an annotation: the report is made when somebody asks for it. */
+class FailedRun extends Context.Service<FailedRun, Run>()("effect-saga/Saga/FailedRun") {}
+
+export const report = (cause: Cause.Cause<unknown>): SagaReport.SagaReport | undefined => {
+  const run = Context.getOrUndefined(Cause.annotations(cause), FailedRun)
+  if (run !== undefined) return reportOf(run)
+  for (const reason of cause.reasons) {
+    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
+    if (error instanceof CompensationFailed || error instanceof CommittedIncomplete) return error.report
+  }
+  return undefined
+}
+
+const reportOf = (run: Run): SagaReport.SagaReport => SagaReport.fromEvents(toEvents(run))
+
+/** Runs `self` as a saga of its own. */
+export const transact = (
+  self: Effect.Effect<unknown, unknown, unknown>,
+  options: RunOptions
+): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.uninterruptibleMask((restore) => {
+    const fiber = Fiber.getCurrent()!
+    const around = currentFrame(fiber.context)
+    const parent = around === undefined || around.run.root.ended ? undefined : around
+    const run = new Run(options, parent?.run, fiber)
+    const frame = new Frame(run, parent, parent === undefined ? "" : parent.claimFrame(options.name), undefined)
+
+    const started = record(run, { _tag: "SagaStarted", run, frame, at: run.clock.currentTimeMillisUnsafe() })
+    const saga = enclose(frame, restore(self), complete, fail)
+    return run.observer === undefined ? saga : Effect.andThen(started, saga)
+  })
+
+/** Runs `self` as a part of the saga in force that unwinds alone. */
+export const savepoint = (
+  self: Effect.Effect<unknown, unknown, unknown>,
+  name: string
+): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.uninterruptibleMask((restore) => {
+    const around = currentFrame(Fiber.getCurrent()!.context)
+    if (around === undefined) return restore(self)
+    const frame = new Frame(around.run, around, around.claimFrame(name), undefined)
+    return enclose(frame, restore(self), join, rollBack)
+  })
+
+/*
+ * Runs `body` in `frame`. How it ended is handled where nothing can interrupt, and not before every action that runs in
+ * the frame has ended too.
+ */
+const enclose = (
+  frame: Frame,
+  body: Effect.Effect<unknown, unknown, unknown>,
+  onSuccess: (frame: Frame) => Effect.Effect<void>,
+  onFailure: (frame: Frame, cause: Cause.Cause<unknown>) => Effect.Effect<never, unknown>
+): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.matchCauseEffect(Effect.provideService(body, CurrentFrame, frame), {
+    onSuccess: (value) => {
+      frame.status = frame.outer === undefined ? "Closed" : "Joined"
+      return frame.inFlight === 0
+        ? Effect.as(onSuccess(frame), value)
+        : Effect.as(Effect.andThen(frame.awaitIdle(), Effect.suspend(() => onSuccess(frame))), value)
+    },
+    onFailure: (cause) => {
+      frame.status = "Unwinding"
+      const handled = Effect.ensuring(
+        Effect.suspend(() => onFailure(frame, cause)),
+        Effect.sync(() => {
+          frame.status = "Closed"
+        })
+      )
+      return frame.inFlight === 0 ? handled : Effect.andThen(frame.awaitIdle(), handled)
+    }
+  })
+
+const complete = ({ run }: Frame): Effect.Effect<void> => {
+  run.ended = true
+  return record(run, { _tag: "SagaCompleted", run, at: run.clock.currentTimeMillisUnsafe() })
+}
+
+const join = (): Effect.Effect<void> => Effect.void
+
+const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
+  const run = frame.run
+  if (run.committedBy !== undefined) {
+    return finish(run, cause, "SagaFailed", () => {
+      const error = new CommittedIncomplete({ saga: run.options.name, reason: cause, report: reportOf(run) })
+      return raise(Cause.makeFailReason(error), cause)
+    })
+  }
+  const refused = decline(run, cause)
+  if (refused === true) {
+    const at = run.clock.currentTimeMillisUnsafe()
+    const declined = record(run, { _tag: "UnwindDeclined", run, cause, remaining: take(frame), at })
+    return Effect.andThen(declined, finish(run, cause, "SagaFailed", () => cause))
+  }
+  const why = refused === false ? cause : Cause.combine(cause, refused)
+  return Effect.flatMap(unwind(frame, why), (rollback) => {
+    if (run.failures.length === 0 && run.remaining.length === 0) return finish(run, why, "SagaCompensated", () => why)
+    return finish(run, why, "SagaFailed", () => isClean(rollback) && hasRaised(run, why) ? why : dirty(run, why))
+  })
+}
+
+/* Whether `compensateWhen` leaves everything as it is. Where it throws, the saga unwinds and the defect is kept. */
+const decline = (run: Run, cause: Cause.Cause<unknown>): boolean | Cause.Cause<never> => {
+  const { compensateWhen } = run.options
+  if (compensateWhen === undefined) return false
+  const answer = Effect.runSyncExit(Effect.sync(() => compensateWhen(cause)))
+  return Exit.isSuccess(answer) ? !answer.value : answer.cause
+}
+
+const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
+  const run = frame.run
+  if (run.committedBy !== undefined) return Effect.failCause(cause)
+  return Effect.map(unwind(frame, cause), (rollback) => {
+    if (isClean(rollback)) return cause
+    const error = compensationFailed(run, cause, rollback.failures)
+    run.raised.add(error)
+    /*
+     * The type of a savepoint does not know the time limits of its saga. A compensation that they ended must not be
+     * taken for one that failed as its type says, and what could not be undone must not be redone.
+     */
+    const culprits = rollback.failures.length === 0 ? run.failures : rollback.failures
+    const typed = culprits.some((failure) => !failure.timedOut && Cause.hasFails(failure.cause))
+    return raise(typed ? Cause.makeFailReason(error) : Cause.makeDieReason(error), cause)
+  }).pipe(Effect.flatMap(Effect.failCause))
+}
+
+const isClean = ({ failures, remaining }: Rollback): boolean => failures.length === 0 && remaining.length === 0
+
+/* Whether the saga fails with what one of its savepoints could not undo: that error says it all. */
+const hasRaised = (run: Run, cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) => reason._tag === "Fail" && run.raised.has(reason.error))
+
+/*
+ * The types of effects do not exist at run time. Where no failed compensation has a typed failure, they may all be of
+ * the kind that can't fail, so the saga dies; the time limits of a saga are part of its type.
+ */
+const dirty = (run: Run, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const typed = run.failures.length === 0 || run.failures.some((failure) => Cause.hasFails(failure.cause))
+  const error = compensationFailed(run, cause, run.failures)
+  return raise(typed ? Cause.makeFailReason(error) : Cause.makeDieReason(error), cause)
+}
+
+const compensationFailed = (run: Run, reason: Cause.Cause<unknown>, failures: ReadonlyArray<Failure>) => {
+  const report = reportOf(run)
+  return new CompensationFailed<unknown, unknown>({
+    saga: run.options.name,
+    reason,
+    failures: failures.map(({ cause, entry }) => ({ step: pathOf(entry), cause })),
+    report
+  })
+}
+
+/* An interrupted fiber stays interrupted, whatever else is to be said. */
+const raise = (reason: Cause.Reason<unknown>, cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  Cause.fromReasons([reason, ...cause.reasons.filter(Cause.isInterruptReason)])
+
+const finish = (
+  run: Run,
+  reason: Cause.Cause<unknown>,
+  how: "SagaCompensated" | "SagaFailed",
+  result: () => Cause.Cause<unknown>
+): Effect.Effect<never, unknown> => {
+  run.ended = true
+  const recorded = record(run, { _tag: how, run, cause: reason, at: run.clock.currentTimeMillisUnsafe() })
+  const cause = result()
+  const failed = Effect.failCause(Cause.annotate(cause, Context.make(FailedRun, run), { overwrite: true }))
+  /* Who interrupts a fiber rarely reads its exit, and a timeout or race drops it: say aloud what is not undone. */
+  const told = how === "SagaFailed" && Cause.hasInterrupts(cause)
+    ? Effect.andThen(recorded, Effect.logError(SagaReport.render(reportOf(run))))
+    : recorded
+  return run.observer === undefined && told === recorded ? failed : Effect.andThen(told, failed)
+}
