@@ -76,6 +76,17 @@ export interface StepOptions {
 }
 
 /**
+ * Choices for a pivot or a savepoint.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface NameOptions {
+  /** What it is called in reports, events and errors. Default `"pivot"` or `"savepoint"`. */
+  readonly name?: string | undefined
+}
+
+/**
  * Choices for a whole saga.
  *
  * @category options
@@ -165,11 +176,7 @@ export const step: {
     compensate: (value: A, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
     options?: StepOptions
   ): Effect.Effect<A, E, R | R2 | CompensationStack<CE>>
-} = dual(isEffectFirst, <A, E, R>(
-  action: Effect.Effect<A, E, R>,
-  compensate: StepDefinition["compensate"],
-  options?: StepOptions
-): Effect.Effect<A, E, R> => runStep(action, defineStep("step", compensate, options)))
+} = stepOf("step")
 
 /**
  * Runs `action` and undoes it whatever became of it: when it failed, died, timed out or was interrupted too.
@@ -214,11 +221,7 @@ export const stepExit: {
     compensate: (exit: Exit.Exit<A, E>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
     options?: StepOptions
   ): Effect.Effect<A, E, R | R2 | CompensationStack<CE>>
-} = dual(isEffectFirst, <A, E, R>(
-  action: Effect.Effect<A, E, R>,
-  compensate: StepDefinition["compensate"],
-  options?: StepOptions
-): Effect.Effect<A, E, R> => runStep(action, defineStep("stepExit", compensate, options)))
+} = stepOf("stepExit")
 
 /**
  * Compensation of a step that has nothing to undo. The step still has a name and a place in the report, where its
@@ -257,22 +260,22 @@ export const noCompensation = (): Effect.Effect<void> => Effect.void
  * @category combinators
  * @since 0.1.0
  */
-export const pivot: {
-  (options?: { readonly name?: string | undefined }): <A, E, R>(
-    action: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E, R | CompensationStack<never> | Pivot>
-  <A, E, R>(
-    action: Effect.Effect<A, E, R>,
-    options?: { readonly name?: string | undefined }
-  ): Effect.Effect<A, E, R | CompensationStack<never> | Pivot>
-} = dual(isEffectFirst, <A, E, R>(
-  action: Effect.Effect<A, E, R>,
-  options?: { readonly name?: string | undefined }
-): Effect.Effect<A, E, R> => {
-  const name = options?.name
-  options_.checkName("Saga.pivot", name)
-  return runStep(action, { name: name ?? "pivot", kind: "pivot", compensate: undefined, interruptible: false })
-})
+export const pivot: <const Arg extends Effect.All.EffectAny | NameOptions | undefined = {}>(
+  actionOrOptions?: Arg,
+  options?: NameOptions
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
+  ? Effect.Effect<A, E, R | CompensationStack<never> | Pivot>
+  : <A, E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CompensationStack<never> | Pivot> = dual(
+    isEffectFirst,
+    <A, E, R>(
+      action: Effect.Effect<A, E, R>,
+      options?: NameOptions
+    ): Effect.Effect<A, E, R> => {
+      const name = options?.name
+      options_.checkName("Saga.pivot", name)
+      return runStep(action, { name: name ?? "pivot", kind: "pivot", compensate: undefined, interruptible: false })
+    }
+  )
 
 /**
  * Runs effects with steps in them side by side or one after another, as `Effect.all` does, with a stack for each.
@@ -404,23 +407,23 @@ export const forEach: {
  * @category combinators
  * @since 0.1.0
  */
-export const savepoint: {
-  (options?: { readonly name?: string | undefined }): <A, E, R>(
-    self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R>
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    options?: { readonly name?: string | undefined }
-  ): Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R>
-} = dual(isEffectFirst, <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  options?: { readonly name?: string | undefined }
-): Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> => {
-  const name = options?.name
-  options_.checkName("Saga.savepoint", name)
-  // The rules of unwinding add just what the type says; see `rollBack`.
-  return internal.savepoint(self as Effect.Effect<unknown, unknown, unknown>, name ?? "savepoint") as never
-})
+export const savepoint: <const Arg extends Effect.All.EffectAny | NameOptions | undefined = {}>(
+  effectOrOptions?: Arg,
+  options?: NameOptions
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
+  ? Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R>
+  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> = dual(
+    isEffectFirst,
+    <A, E, R>(
+      self: Effect.Effect<A, E, R>,
+      options?: NameOptions
+    ): Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> => {
+      const name = options?.name
+      options_.checkName("Saga.savepoint", name)
+      // The rules of unwinding add just what the type says; see `rollBack`.
+      return internal.savepoint(self as Effect.Effect<unknown, unknown, unknown>, name ?? "savepoint") as never
+    }
+  )
 
 /**
  * Closes a saga: on any exit but success, what its steps have done is undone.
@@ -458,20 +461,19 @@ export const savepoint: {
  * @category running
  * @since 0.1.0
  */
-export const transact: {
-  <const O extends TransactOptions = {}>(options?: O): <A, E, R>(
-    self: Effect.Effect<A, E, R>
-  ) => transact.Transacted<A, E, R, O>
-  <A, E, R, const O extends TransactOptions = {}>(
+export const transact: <
+  const Arg extends Effect.All.EffectAny | TransactOptions | undefined = {},
+  const O extends TransactOptions = {}
+>(
+  effectOrOptions?: Arg,
+  options?: O
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? transact.Transacted<A, E, R, O>
+  : <A, E, R>(self: Effect.Effect<A, E, R>) => transact.Transacted<A, E, R, Arg> = dual(isEffectFirst, <A, E, R>(
     self: Effect.Effect<A, E, R>,
-    options?: O
-  ): transact.Transacted<A, E, R, O>
-} = dual(isEffectFirst, <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  options?: TransactOptions
-): Effect.Effect<A, unknown, unknown> =>
-  // What the type adds and removes is what the rules of unwinding do; see `fail` in the implementation.
-  internal.transact(self as Effect.Effect<unknown, unknown, unknown>, runOptions("Saga.transact", options)) as never)
+    options?: TransactOptions
+  ): Effect.Effect<A, unknown, unknown> =>
+    // What the type adds and removes is what the rules of unwinding do; see `fail` in the implementation.
+    internal.transact(self as Effect.Effect<unknown, unknown, unknown>, runOptions("Saga.transact", options)) as never)
 
 /**
  * @since 0.1.0
@@ -484,7 +486,7 @@ export declare namespace transact {
    * @category utility types
    * @since 0.1.0
    */
-  export type Transacted<A, E, R, O extends TransactOptions = {}> = Effect.Effect<
+  export type Transacted<A, E, R, O = {}> = Effect.Effect<
     A,
     E | Failure<E, CompensationStack.Error<R> | TimeLimit<O>> | Incomplete<E, R>,
     Without<R>
@@ -603,6 +605,19 @@ export const report = (cause: Cause.Cause<unknown>): Option.Option<SagaReport> =
 
 function isEffectFirst(args: IArguments): boolean {
   return Effect.isEffect(args[0])
+}
+
+// By hand and not with `dual`, which costs a fifth of what a whole step does.
+function stepOf(kind: "step" | "stepExit") {
+  return (first: unknown, second: unknown, third?: unknown): never =>
+    // The overloads of `step` and `stepExit` are the types of these arguments; `defineStep` checks those from JavaScript.
+    (Effect.isEffect(first)
+      ? runStep(first, defineStep(kind, second as StepDefinition["compensate"], third as StepOptions | undefined))
+      : (action: Effect.Effect<unknown, unknown, unknown>) =>
+        runStep(
+          action,
+          defineStep(kind, first as StepDefinition["compensate"], second as StepOptions | undefined)
+        )) as never
 }
 
 const defineStep = (

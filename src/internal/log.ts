@@ -49,7 +49,7 @@ export const toEvent = (item: Item): SagaEvent.SagaEvent => {
   switch (item._tag) {
     case "Step": {
       const exit = item.exit!
-      const base = { ...stepBase(item, item.endedAt), compensable: item.compensable, startedAt: item.startedAt }
+      const base = { ...stepBase(item, item.endedAt), compensable: item.stack !== "None", startedAt: item.startedAt }
       return Exit.isSuccess(exit)
         ? { _tag: "StepSucceeded", ...base, value: exit.value }
         : {
@@ -88,8 +88,9 @@ export const toEvent = (item: Item): SagaEvent.SagaEvent => {
         ...stepBase(item.entry, item.at),
         value: item.entry.given,
         cause: item.cause,
-        reason: item.reason,
-        remaining: item.remaining.map(pathOf)
+        reason: item.unwinding.cause,
+        // As of now: the observer hears of it before the next compensation starts.
+        remaining: item.unwinding.remaining.map(pathOf)
       }
     case "UnwindFinished":
       return {

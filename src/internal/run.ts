@@ -17,7 +17,7 @@ import * as SagaObserver from "../SagaObserver.ts"
  *    Nested sagas write to the log of the saga around them.
  * 3. A compensation stack is not stored apart: the stack of a frame is what is pending in the log at or below that
  *    frame. A savepoint that succeeds has therefore nothing to hand over, and order of completion is order in the log.
- * 4. `pending` goes from true to false once, when unwinding takes the entry. Nobody can undo it a second time.
+ * 4. An entry goes from `Pending` to `Taken` once, when unwinding takes it. Nobody can undo it a second time.
  * 5. `inFlight` counts the actions that run at or below a frame. It changes in the same synchronous block in which the
  *    action enters and leaves its uninterruptible region, so no interruption can come between. A frame is unwound when
  *    it is 0, not before.
@@ -52,9 +52,10 @@ export interface Failure {
 
 let runs = 0
 
+const none: ReadonlyArray<never> = []
+
 export class Run {
   readonly options: RunOptions
-  readonly id: string
   /** The saga around this one. */
   readonly parent: Run | undefined
   readonly root: Run
@@ -65,9 +66,9 @@ export class Run {
   /** The compensations that failed, in savepoints too, in the order in which they ran. */
   readonly failures: Array<Failure> = []
   /** The steps that should have been undone and were not tried. */
-  readonly remaining: Array<Entry> = []
+  remaining: ReadonlyArray<Entry> = none
   /** What savepoints of this saga failed with because they could not be undone. */
-  readonly raised = new Set<unknown>()
+  raised: ReadonlyArray<unknown> = none
   /** The pivot that made the saga count as done. */
   committedBy: Entry | undefined = undefined
   /** Set when a compensation failed under `stop`: from then on no compensation starts. */
@@ -75,7 +76,9 @@ export class Run {
   /** Set when a group of branches that unwind side by side was opened. */
   hasParallelGroups = false
   ended = false
+  /** How many steps have started in this saga and those nested in it. */
   started = 0
+  private readonly number: number
 
   constructor(options: RunOptions, parent: Run | undefined, fiber: Fiber.Fiber<unknown, unknown>) {
     const observer = fiber.getRef(SagaObserver.SagaObserver)
@@ -83,9 +86,13 @@ export class Run {
     this.parent = parent
     this.root = parent === undefined ? this : parent.root
     this.log = parent === undefined ? [] : parent.log
-    this.id = String(++runs)
+    this.number = ++runs
     this.clock = fiber.getRef(Clock.Clock)
     this.observer = observer === SagaObserver.ignore ? undefined : observer
+  }
+
+  get id(): string {
+    return String(this.number)
   }
 }
 
@@ -186,10 +193,11 @@ export class Entry {
   startedAt: number | undefined = undefined
   endedAt = 0
   exit: Exit.Exit<unknown, unknown> | undefined = undefined
-  /** Whether this step was to be undone if the saga fails. */
-  compensable = false
-  /** Whether it still is: true until unwinding takes the entry. */
-  pending = false
+  /**
+   * Where the entry stands on the stack: `None` where there is nothing to undo, else `Pending` until unwinding takes it,
+   * `Taken` until its compensation starts, then `Tried`.
+   */
+  stack: "None" | "Pending" | "Taken" | "Tried" = "None"
   path: string | undefined = undefined
 
   constructor(frame: Frame, step: StepDefinition, context: Context.Context<never>) {
@@ -232,8 +240,7 @@ export type Item =
     readonly _tag: "CompensationFailed"
     readonly entry: Entry
     readonly cause: Cause.Cause<unknown>
-    readonly reason: Cause.Cause<unknown>
-    readonly remaining: ReadonlyArray<Entry>
+    readonly unwinding: { readonly cause: Cause.Cause<unknown>; readonly remaining: ReadonlyArray<Entry> }
     readonly at: number
   }
   | {
@@ -254,9 +261,15 @@ export const CurrentFrame: Context.Service<CompensationStack<never>, Frame> = Co
 export const currentFrame = (context: Context.Context<never>): Frame | undefined =>
   Context.getOrUndefined(context, CurrentFrame)
 
-/** The frame that takes a step started in `frame`, if any does. */
+/**
+ * The frame that takes what starts in `frame`: a frame that has joined passes it on to the one around it. There is none
+ * where the saga, or any part of it around the frame, is unwinding or over.
+ */
 export const openFrame = (frame: Frame): Frame | undefined => {
-  let current: Frame | undefined = frame
-  while (current !== undefined && current.status === "Joined") current = current.outer
-  return current !== undefined && current.status === "Open" ? current : undefined
+  let open = frame
+  while (open.status === "Joined" && open.outer !== undefined) open = open.outer
+  for (let around: Frame | undefined = open; around !== undefined; around = around.outer) {
+    if (around.status !== "Open") return undefined
+  }
+  return open
 }

@@ -14,7 +14,7 @@ export const runStep = <A, E, R>(action: Effect.Effect<A, E, R>, step: StepDefin
   Effect.uninterruptibleMask((restore) => {
     const context = Fiber.getCurrent()!.context
     const current = currentFrame(context)
-    const frame = current !== undefined && current.status !== "Open" ? openFrame(current) : current
+    const frame = current === undefined ? undefined : openFrame(current)
     if (frame === undefined) return Effect.die(new Error(refusal(step, current)))
 
     const entry = new Entry(frame, step, context)
@@ -51,8 +51,10 @@ const settle = (entry: Entry, exit: Exit.Exit<unknown, unknown>) => {
   const run = frame.run
   entry.exit = exit
   entry.endedAt = run.clock.currentTimeMillisUnsafe()
-  entry.pending = entry.compensable = step.compensate !== undefined && run.committedBy === undefined &&
+  if (
+    step.compensate !== undefined && run.committedBy === undefined &&
     (exit._tag === "Success" || step.kind === "stepExit")
+  ) entry.stack = "Pending"
   run.log.push(entry)
   if (step.kind !== "pivot" || exit._tag === "Failure" || run.committedBy !== undefined) return undefined
   run.committedBy = entry
@@ -67,9 +69,12 @@ const refusal = (step: StepDefinition, frame: Frame | undefined): string => {
     return `${subject} it is not part of a saga, so nobody would undo it. Close the effect around it with Saga.transact.`
   }
   const saga = frame.run.options.name
-  return frame.status === "Unwinding"
+  return isUnwinding(frame)
     ? `${subject} saga "${saga}" is already being undone. ` +
       `A compensation that has steps of its own closes them with Saga.transact; a forked fiber has to be joined inside the saga.`
     : `${subject} saga "${saga}" is over, and nobody would undo it. ` +
       `A fiber forked inside a saga has to be joined before the saga ends, or needs a Saga.transact of its own.`
 }
+
+const isUnwinding = (frame: Frame): boolean =>
+  frame.status === "Unwinding" || (frame.outer !== undefined && isUnwinding(frame.outer))

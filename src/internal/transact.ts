@@ -7,7 +7,7 @@ import { CommittedIncomplete, CompensationFailed } from "../SagaError.ts"
 import * as SagaReport from "../SagaReport.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
-import { CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
+import { CurrentFrame, currentFrame, type Failure, Frame, openFrame, Run, type RunOptions } from "./run.ts"
 import { type Rollback, take, unwind } from "./unwind.ts"
 
 /** The run that a cause comes from, as an annotation: the report is made when somebody asks for it. */
@@ -38,8 +38,9 @@ export const transact = (
     const frame = new Frame(run, parent, parent === undefined ? "" : parent.claimFrame(options.name), undefined)
 
     const started = record(run, { _tag: "SagaStarted", run, frame, at: run.clock.currentTimeMillisUnsafe() })
-    const saga = enclose(frame, restore(self), complete, fail)
-    return run.observer === undefined ? saga : Effect.andThen(started, saga)
+    return run.observer === undefined
+      ? enclose(fiber, frame, restore(self), complete, fail)
+      : Effect.andThen(started, Effect.suspend(() => enclose(fiber, frame, restore(self), complete, fail)))
   })
 
 /** Runs `self` as a part of the saga in force that unwinds alone. */
@@ -48,30 +49,40 @@ export const savepoint = (
   name: string
 ): Effect.Effect<unknown, unknown, unknown> =>
   Effect.uninterruptibleMask((restore) => {
-    const around = currentFrame(Fiber.getCurrent()!.context)
+    const fiber = Fiber.getCurrent()!
+    const current = currentFrame(fiber.context)
+    const around = current === undefined ? undefined : openFrame(current)
+    // Outside a saga, or after its end, there is nothing to keep apart: the steps themselves refuse to start.
     if (around === undefined) return restore(self)
     const frame = new Frame(around.run, around, around.claimFrame(name), undefined)
-    return enclose(frame, restore(self), join, rollBack)
+    return enclose(fiber, frame, restore(self), join, rollBack)
   })
 
 /*
  * Runs `body` in `frame`. How it ended is handled where nothing can interrupt, and not before every action that runs in
- * the frame has ended too.
+ * the frame has ended too. The caller is uninterruptible, so the context that is set here is always set back.
  */
 const enclose = (
+  fiber: Fiber.Fiber<unknown, unknown>,
   frame: Frame,
   body: Effect.Effect<unknown, unknown, unknown>,
   onSuccess: (frame: Frame) => Effect.Effect<void>,
   onFailure: (frame: Frame, cause: Cause.Cause<unknown>) => Effect.Effect<never, unknown>
-): Effect.Effect<unknown, unknown, unknown> =>
-  Effect.matchCauseEffect(Effect.provideService(body, CurrentFrame, frame), {
+): Effect.Effect<unknown, unknown, unknown> => {
+  const { context } = fiber
+  fiber.setContext(Context.add(context, CurrentFrame, frame))
+  return Effect.matchCauseEffect(body, {
     onSuccess: (value) => {
+      fiber.setContext(context)
       frame.status = frame.outer === undefined ? "Closed" : "Joined"
-      return frame.inFlight === 0
-        ? Effect.as(onSuccess(frame), value)
-        : Effect.as(Effect.andThen(frame.awaitIdle(), Effect.suspend(() => onSuccess(frame))), value)
+      if (frame.inFlight > 0) {
+        return Effect.as(Effect.andThen(frame.awaitIdle(), Effect.suspend(() => onSuccess(frame))), value)
+      }
+      const done = onSuccess(frame)
+      return done === Effect.void ? Effect.succeed(value) : Effect.as(done, value)
     },
     onFailure: (cause) => {
+      fiber.setContext(context)
       frame.status = "Unwinding"
       const handled = Effect.ensuring(
         Effect.suspend(() => onFailure(frame, cause)),
@@ -82,9 +93,12 @@ const enclose = (
       return frame.inFlight === 0 ? handled : Effect.andThen(frame.awaitIdle(), handled)
     }
   })
+}
 
 const complete = ({ run }: Frame): Effect.Effect<void> => {
   run.ended = true
+  // Nobody will read it: a saga that completed has no report, unless an observer or the saga around it has one.
+  if (run.observer === undefined && run.parent === undefined) return Effect.void
   return record(run, { _tag: "SagaCompleted", run, at: run.clock.currentTimeMillisUnsafe() })
 }
 
@@ -122,10 +136,12 @@ const decline = (run: Run, cause: Cause.Cause<unknown>): boolean | Cause.Cause<n
 const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
   const run = frame.run
   if (run.committedBy !== undefined) return Effect.failCause(cause)
-  return Effect.map(unwind(frame, cause), (rollback) => {
+  // The saga around must not end before its savepoint has: it may run in another fiber.
+  frame.outer!.enter()
+  return Effect.map(Effect.ensuring(unwind(frame, cause), Effect.sync(() => frame.outer!.leave())), (rollback) => {
     if (isClean(rollback)) return cause
     const error = compensationFailed(run, cause, rollback.failures)
-    run.raised.add(error)
+    run.raised = [...run.raised, error]
     /*
      * The type of a savepoint does not know the time limits of its saga. A compensation that they ended must not be
      * taken for one that failed as its type says, and what could not be undone must not be redone.
@@ -140,7 +156,7 @@ const isClean = ({ failures, remaining }: Rollback): boolean => failures.length 
 
 /* Whether the saga fails with what one of its savepoints could not undo: that error says it all. */
 const hasRaised = (run: Run, cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.some((reason) => reason._tag === "Fail" && run.raised.has(reason.error))
+  cause.reasons.some((reason) => reason._tag === "Fail" && run.raised.includes(reason.error))
 
 /*
  * The types of effects do not exist at run time. Where no failed compensation has a typed failure, they may all be of

@@ -1,10 +1,11 @@
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { observe, record } from "./observe.ts"
-import type { Entry, Failure, Frame, ParallelGroup, Run } from "./run.ts"
+import type { Entry, Failure, Frame, Item, ParallelGroup, Run } from "./run.ts"
 
 /*
  * Undoing what a saga, or a part of it, has done.
@@ -25,19 +26,14 @@ export interface Rollback {
 /** Takes what is pending at or below `frame` and undoes it. Must run uninterruptibly. */
 export const unwind = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<Rollback> => {
   const run = frame.run
-  const entries = take(frame)
-  const unwinding = new Unwinding(run, cause, entries)
+  const unwinding = new Unwinding(run, cause, take(frame))
+  const { entries } = unwinding
   const started = record(run, { _tag: "UnwindStarted", frame, cause, pending: entries, at: unwinding.startedAt })
   const undone = Effect.flatMap(runPlan(unwinding, plan(frame, entries)), () => {
-    const remaining = unwinding.remaining
-    run.remaining.push(...remaining)
-    const finished = record(run, {
-      _tag: "UnwindFinished",
-      frame,
-      remaining,
-      at: run.clock.currentTimeMillisUnsafe()
-    })
-    return Effect.as(finished, { failures: unwinding.failures, remaining })
+    const { failures, remaining } = unwinding
+    if (remaining.length > 0) run.remaining = [...run.remaining, ...remaining]
+    const at = run.clock.currentTimeMillisUnsafe()
+    return Effect.as(record(run, { _tag: "UnwindFinished", frame, remaining, at }), { failures, remaining })
   })
   return run.observer === undefined ? undone : Effect.andThen(started, undone)
 }
@@ -48,8 +44,8 @@ export const take = (frame: Frame): ReadonlyArray<Entry> => {
   const entries: Array<Entry> = []
   for (let index = log.length - 1; index >= frame.logStart; index--) {
     const item = log[index]!
-    if (item._tag === "Step" && item.pending && frame.contains(item.frame)) {
-      item.pending = false
+    if (item._tag === "Step" && item.stack === "Pending" && frame.contains(item.frame)) {
+      item.stack = "Taken"
       entries.push(item)
     }
   }
@@ -60,10 +56,9 @@ class Unwinding {
   readonly run: Run
   readonly cause: Cause.Cause<unknown>
   readonly entries: ReadonlyArray<Entry>
-  readonly tried = new Set<Entry>()
-  readonly failures: Array<Failure> = []
   readonly startedAt: number
-  readonly deadline: number
+  readonly failures: Array<Failure> = []
+  private readonly deadline: number
 
   constructor(run: Run, cause: Cause.Cause<unknown>, entries: ReadonlyArray<Entry>) {
     const { clock, options } = run
@@ -77,13 +72,16 @@ class Unwinding {
   }
 
   get remaining(): ReadonlyArray<Entry> {
-    return this.tried.size === this.entries.length ? [] : this.entries.filter((entry) => !this.tried.has(entry))
+    return this.entries.filter((entry) => entry.stack === "Taken")
+  }
+
+  get millisLeft(): number {
+    return this.deadline === Infinity ? Infinity : this.deadline - this.run.clock.currentTimeMillisUnsafe()
   }
 
   /** Whether no further compensation may start. */
   get halted(): boolean {
-    return this.run.stopped ||
-      (this.deadline !== Infinity && this.run.clock.currentTimeMillisUnsafe() >= this.deadline)
+    return this.run.stopped || this.millisLeft <= 0
   }
 }
 
@@ -126,61 +124,78 @@ const outermostBranch = (scope: Frame, frame: Frame): Frame | undefined => {
   return branch
 }
 
+/* Entries mostly share one context, so it is set once for all of them, and apart for those that have another. */
 const runPlan = (unwinding: Unwinding, items: Plan): Effect.Effect<void> => {
+  const first = items.find((item) => item._tag === "Step")
+  if (first === undefined) return runItems(unwinding, items, undefined)
+  return Effect.setContext(runItems(unwinding, items, first.context), first.context)
+}
+
+const runItems = (
+  unwinding: Unwinding,
+  items: Plan,
+  context: Context.Context<never> | undefined
+): Effect.Effect<void> => {
   let index = 0
   return Effect.whileLoop({
     while: () => index < items.length && !unwinding.halted,
-    body: () => {
+    body: (): Effect.Effect<Exit.Exit<unknown, unknown> | void> => {
       const item = items[index]!
-      return item._tag === "Step"
-        ? compensate(unwinding, item)
-        : Effect.forEach(item.branches, (branch) => runPlan(unwinding, branch), {
-          concurrency: "unbounded",
-          discard: true
-        })
+      return item._tag === "Step" ? compensate(unwinding, item, context) : runBranches(unwinding, item.branches)
     },
-    step: () => {
-      index++
+    step: (exit) => {
+      const item = items[index++]!
+      // Where an observer listens, `compensate` has done this before the observer heard of it.
+      if (item._tag === "Step" && unwinding.run.observer === undefined) settle(unwinding, item, exit!)
     }
   })
 }
 
-const compensate = (unwinding: Unwinding, entry: Entry): Effect.Effect<void> => {
-  unwinding.tried.add(entry)
+const runBranches = (unwinding: Unwinding, branches: ReadonlyArray<Plan>): Effect.Effect<void> =>
+  Effect.forEach(branches, (branch) => runPlan(unwinding, branch), { concurrency: "unbounded", discard: true })
+
+const compensate = (
+  unwinding: Unwinding,
+  entry: Entry,
+  context: Context.Context<never> | undefined
+): Effect.Effect<Exit.Exit<unknown, unknown>> => {
   const { run } = unwinding
-  const compensated = Effect.flatMap(Effect.exit(invoke(unwinding, entry)), (exit) => settle(unwinding, entry, exit))
-  return run.observer === undefined ? compensated : Effect.andThen(
-    observe(run, { _tag: "CompensationStarted", entry, at: run.clock.currentTimeMillisUnsafe() }),
-    compensated
+  entry.stack = "Tried"
+  const invoked = invoke(unwinding, entry)
+  const compensated = Effect.exit(entry.context === context ? invoked : Effect.setContext(invoked, entry.context))
+  if (run.observer === undefined) return compensated
+  const at = run.clock.currentTimeMillisUnsafe()
+  return observe(run, { _tag: "CompensationStarted", entry, at }).pipe(
+    Effect.andThen(compensated),
+    Effect.tap((exit) => observe(run, settle(unwinding, entry, exit)))
   )
 }
 
-const settle = (
-  unwinding: Unwinding,
-  entry: Entry,
-  exit: Exit.Exit<unknown, unknown>
-): Effect.Effect<void> => {
+/* Writes to the log how a compensation ended. */
+const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unknown>): Item => {
   const { run } = unwinding
   const at = run.clock.currentTimeMillisUnsafe()
   const cause = Exit.isSuccess(exit) ? returnedFailure(exit.value) : exit.cause
-  if (cause === undefined) return record(run, { _tag: "CompensationSucceeded", entry, at })
+  const item: Item = cause === undefined
+    ? { _tag: "CompensationSucceeded", entry, at }
+    : { _tag: "CompensationFailed", entry, cause, unwinding, at }
+  run.log.push(item)
+  if (cause === undefined) return item
   const timedOut = cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof LimitPassed)
   const failure: Failure = { entry, cause, timedOut }
   run.failures.push(failure)
   unwinding.failures.push(failure)
   if (run.options.onCompensationFailure === "stop") run.stopped = true
-  const { remaining } = unwinding
-  return record(run, { _tag: "CompensationFailed", entry, cause, reason: unwinding.cause, remaining, at })
+  return item
 }
 
 const invoke = (unwinding: Unwinding, entry: Entry): Effect.Effect<unknown, unknown> => {
-  const { compensate } = entry.step
   const called = Effect.suspend(() => {
-    const effect: unknown = compensate!(entry.given as never, unwinding.cause)
+    const effect: unknown = entry.step.compensate!(entry.given as never, unwinding.cause)
     return Effect.isEffect(effect) ? effect : Effect.die(new Error(notAnEffect(entry)))
-  })
-  const limited = limit(unwinding, entry, called as Effect.Effect<unknown, unknown>)
-  return Effect.setContext(limited, entry.context)
+    // The services that the compensation needs were in the context of its step, by the type of the step.
+  }) as Effect.Effect<unknown, unknown>
+  return limit(unwinding, entry, called)
 }
 
 /** What a limit of the saga makes a compensation fail with. */
@@ -193,7 +208,7 @@ const limit = (
 ): Effect.Effect<unknown, unknown> => {
   const { compensationTimeout, unwindTimeout } = unwinding.run.options
   if (compensationTimeout === undefined && unwindTimeout === undefined) return effect
-  const left = Duration.millis(unwinding.deadline - unwinding.run.clock.currentTimeMillisUnsafe())
+  const left = Duration.millis(unwinding.millisLeft)
   const own = compensationTimeout !== undefined && Duration.isLessThanOrEqualTo(compensationTimeout, left)
   return Effect.timeoutOrElse(effect, {
     duration: own ? compensationTimeout : left,

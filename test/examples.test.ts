@@ -1,0 +1,37 @@
+import { Effect } from "effect"
+import { execFile } from "node:child_process"
+import { readdirSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { describe, expect, it } from "vitest"
+import { expectGolden, recordOutput } from "./support/golden.ts"
+
+const examples = new URL("../examples/", import.meta.url)
+const names = readdirSync(examples)
+  .filter((file) => /^\d\d-.*\.ts$/.test(file))
+  .map((file) => file.replace(/\.ts$/, ""))
+
+describe("examples", () => {
+  it.each(names)("%s prints its golden output", async (name) => {
+    const { program }: { program: Effect.Effect<void> } = await import(new URL(`${name}.ts`, examples).href)
+
+    const output = await Effect.runPromise(recordOutput(program))
+
+    await expectGolden(new URL(`${name}.out`, examples), output)
+  })
+
+  it("every golden file belongs to an example", () => {
+    const golden = readdirSync(examples).filter((file) => file.endsWith(".out")).map((file) => file.slice(0, -4))
+
+    expect(golden.toSorted()).toStrictEqual([...names, "main"].toSorted())
+  })
+
+  it("the main job books what it can, leaves nothing of the rest, and ends with exit code 0", async () => {
+    const main = fileURLToPath(new URL("main.ts", examples))
+
+    const { stderr, stdout } = await promisify(execFile)(process.execPath, ["--conditions=effect-saga-source", main])
+
+    expect(stderr).toBe("")
+    await expectGolden(new URL("main.out", examples), stdout)
+  })
+})
