@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
 import { readdirSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
@@ -8,7 +9,7 @@ import { expectGolden, recordOutput } from "./support/golden.ts"
 
 const examples = new URL("../examples/", import.meta.url)
 const names = readdirSync(examples)
-  .filter((file) => /^\d\d-.*\.ts$/.test(file))
+  .filter((file) => /^(\d\d-.*|readme)\.ts$/.test(file))
   .map((file) => file.replace(/\.ts$/, ""))
 
 describe("examples", () => {
@@ -24,6 +25,15 @@ describe("examples", () => {
     const golden = readdirSync(examples).filter((file) => file.endsWith(".out")).map((file) => file.slice(0, -4))
 
     expect(golden.toSorted()).toStrictEqual([...names, "main"].toSorted())
+  })
+
+  it("the README shows the program of readme.ts and what it prints", async () => {
+    const readme = await readFile(new URL("../README.md", examples), "utf8")
+    const source = await readFile(new URL("readme.ts", examples), "utf8")
+    const output = await readFile(new URL("readme.out", examples), "utf8")
+
+    expect(readme).toContain(`\`\`\`ts\n${source}\`\`\`\n`)
+    expect(readme).toContain(`\`\`\`text\n${output}\`\`\`\n`)
   })
 
   it("the main job books what it can, leaves nothing of the rest, and ends with exit code 0", async () => {
