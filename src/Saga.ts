@@ -168,12 +168,16 @@ export interface BranchOptions {
  */
 export const step: {
   <A, CE = never, R2 = never>(
-    compensate: (value: A, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
+    compensate: (value: NoInfer<A>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
     options?: StepOptions
   ): <E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2 | CompensationStack<CE>>
+  <A, CE = never, R2 = never>(
+    compensate: (value: A, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
+    options?: StepOptions
+  ): <B extends A, E, R>(action: Effect.Effect<B, E, R>) => Effect.Effect<B, E, R | R2 | CompensationStack<CE>>
   <A, E, R, CE = never, R2 = never>(
     action: Effect.Effect<A, E, R>,
-    compensate: (value: A, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
+    compensate: (value: NoInfer<A>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
     options?: StepOptions
   ): Effect.Effect<A, E, R | R2 | CompensationStack<CE>>
 } = stepOf("step")
@@ -213,12 +217,18 @@ export const step: {
  */
 export const stepExit: {
   <A, E, CE = never, R2 = never>(
-    compensate: (exit: Exit.Exit<A, E>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
+    compensate: (exit: NoInfer<Exit.Exit<A, E>>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
     options?: StepOptions
   ): <R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | R2 | CompensationStack<CE>>
+  <A, E, CE = never, R2 = never>(
+    compensate: (exit: Exit.Exit<A, E>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
+    options?: StepOptions
+  ): <B extends A, F extends E, R>(
+    action: Effect.Effect<B, F, R>
+  ) => Effect.Effect<B, F, R | R2 | CompensationStack<CE>>
   <A, E, R, CE = never, R2 = never>(
     action: Effect.Effect<A, E, R>,
-    compensate: (exit: Exit.Exit<A, E>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
+    compensate: (exit: NoInfer<Exit.Exit<A, E>>, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, CE, R2>,
     options?: StepOptions
   ): Effect.Effect<A, E, R | R2 | CompensationStack<CE>>
 } = stepOf("stepExit")
@@ -251,10 +261,12 @@ export const noCompensation = (): Effect.Effect<void> => Effect.void
  *   yield* Saga.step(Effect.succeed("paid"), () => Effect.die("never runs"))
  *   yield* Saga.pivot(Effect.succeed("mail sent"), { name: "send-mail" })
  *   return yield* Effect.fail("statistics are down")
- * }).pipe(Saga.transact, Effect.flip)
+ * }).pipe(
+ *   Saga.transact,
+ *   Effect.catchTag("CommittedIncomplete", (error) => Effect.succeed(error._tag))
+ * )
  *
- * const error = await Effect.runPromise(program)
- * error._tag // => "CommittedIncomplete"
+ * await Effect.runPromise(program) // => "CommittedIncomplete"
  * ```
  *
  * @category combinators
@@ -265,17 +277,11 @@ export const pivot: <const Arg extends Effect.All.EffectAny | NameOptions | unde
   options?: NameOptions
 ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
   ? Effect.Effect<A, E, R | CompensationStack<never> | Pivot>
-  : <A, E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CompensationStack<never> | Pivot> = dual(
-    isEffectFirst,
-    <A, E, R>(
-      action: Effect.Effect<A, E, R>,
-      options?: NameOptions
-    ): Effect.Effect<A, E, R> => {
-      const name = options?.name
-      options_.checkName("Saga.pivot", name)
-      return runStep(action, { name: name ?? "pivot", kind: "pivot", compensate: undefined, interruptible: false })
-    }
-  )
+  : <A, E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CompensationStack<never> | Pivot> =
+    withOptions(
+      (options: NameOptions | undefined) => nameOf("Saga.pivot", options, "pivot"),
+      (action, name) => runStep(action, { name, kind: "pivot", compensate: undefined, interruptible: false })
+    )
 
 /**
  * Runs effects with steps in them side by side or one after another, as `Effect.all` does, with a stack for each.
@@ -310,12 +316,10 @@ export const pivot: <const Arg extends Effect.All.EffectAny | NameOptions | unde
  */
 export const all = <
   const Arg extends Iterable<Effect.All.EffectAny> | Record<string, Effect.All.EffectAny>,
-  O extends BranchOptions & {
-    readonly discard?: boolean | undefined
-    readonly mode?: "default" | "result" | undefined
-  }
->(arg: Arg, options?: O): Effect.All.Return<Arg, O> => {
+  O extends AllOptions
+>(arg: Arg, options?: O & NoExcess<O, AllOptions>): Effect.All.Return<Arg, O> => {
   checkBranches("Saga.all", options)
+  options_.checkOneOf("Saga.all: mode", options?.mode, ["default", "result"])
   return withBranches<unknown, unknown, unknown>(
     "all",
     options?.compensation ?? "sequential",
@@ -412,18 +416,11 @@ export const savepoint: <const Arg extends Effect.All.EffectAny | NameOptions | 
   options?: NameOptions
 ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
   ? Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R>
-  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> = dual(
-    isEffectFirst,
-    <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      options?: NameOptions
-    ): Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> => {
-      const name = options?.name
-      options_.checkName("Saga.savepoint", name)
-      // The rules of unwinding add just what the type says; see `rollBack`.
-      return internal.savepoint(self as Effect.Effect<unknown, unknown, unknown>, name ?? "savepoint") as never
-    }
-  )
+  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> =
+    withOptions(
+      (options: NameOptions | undefined) => nameOf("Saga.savepoint", options, "savepoint"),
+      internal.savepoint
+    )
 
 /**
  * Closes a saga: on any exit but success, what its steps have done is undone.
@@ -462,18 +459,16 @@ export const savepoint: <const Arg extends Effect.All.EffectAny | NameOptions | 
  * @since 0.1.0
  */
 export const transact: <
-  const Arg extends Effect.All.EffectAny | TransactOptions | undefined = {},
-  const O extends TransactOptions = {}
+  const Arg extends Effect.All.EffectAny | TransactOptions | undefined = UnlimitedOptions,
+  const O extends TransactOptions = UnlimitedOptions
 >(
-  effectOrOptions?: Arg,
-  options?: O
+  effectOrOptions?: Arg & NoExcess<Arg, TransactOptions>,
+  options?: O & NoExcess<O, TransactOptions>
 ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? transact.Transacted<A, E, R, O>
-  : <A, E, R>(self: Effect.Effect<A, E, R>) => transact.Transacted<A, E, R, Arg> = dual(isEffectFirst, <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    options?: TransactOptions
-  ): Effect.Effect<A, unknown, unknown> =>
-    // What the type adds and removes is what the rules of unwinding do; see `fail` in the implementation.
-    internal.transact(self as Effect.Effect<unknown, unknown, unknown>, runOptions("Saga.transact", options)) as never)
+  : <A, E, R>(self: Effect.Effect<A, E, R>) => transact.Transacted<A, E, R, Arg> = withOptions(
+    (options: TransactOptions | undefined) => runOptions("Saga.transact", options),
+    internal.transact
+  )
 
 /**
  * @since 0.1.0
@@ -498,9 +493,9 @@ export declare namespace transact {
    * @category utility types
    * @since 0.1.0
    */
-  export type TimeLimit<O> = O extends { readonly compensationTimeout: Duration.Input } ? Cause.TimeoutError
-    : O extends { readonly unwindTimeout: Duration.Input } ? Cause.TimeoutError
-    : never
+  export type TimeLimit<O> = [
+    O extends unknown ? O[keyof O & ("compensationTimeout" | "unwindTimeout")] & {} : never
+  ] extends [never] ? never : Cause.TimeoutError
 
   /**
    * The error that a pivot in `R` adds to a saga that fails with `E`.
@@ -542,11 +537,12 @@ export declare namespace transact {
  * @category running
  * @since 0.1.0
  */
-export const fn = <const O extends Omit<TransactOptions, "name"> & Tracer.SpanOptionsNoTrace = {}>(
+export const fn = <const O extends FnOptions = Omit<UnlimitedOptions, "name"> & Tracer.SpanOptionsNoTrace>(
   name: string,
-  options?: O
+  options?: O & NoExcess<O, FnOptions>
 ): fn.Make<O> => {
   options_.checkName("Saga.fn", name)
+  options_.checkObject("Saga.fn", options)
   const settings = runOptions("Saga.fn", { ...options, name })
   const traced = Effect.fn(name, options)
   return ((body: (...args: Array<never>) => Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never>) =>
@@ -563,13 +559,14 @@ export declare namespace fn {
    * @category utility types
    * @since 0.1.0
    */
-  export type Make<O extends TransactOptions> = <
-    Eff extends Effect.All.EffectAny,
-    A,
-    Args extends Array<unknown>
-  >(
-    body: (...args: Args) => Generator<Eff, A, never>
-  ) => (...args: Args) => transact.Transacted<A, Effect.Error<Eff>, Effect.Services<Eff>, O>
+  export interface Make<O extends TransactOptions> {
+    <Eff extends Effect.All.EffectAny, A, Args extends ReadonlyArray<unknown>>(
+      body: (this: unassigned, ...args: Args) => Generator<Eff, A, never>
+    ): (...args: Args) => transact.Transacted<A, Effect.Error<Eff>, Effect.Services<Eff>, O>
+    <Self, Eff extends Effect.All.EffectAny, A, Args extends ReadonlyArray<unknown>>(
+      body: (this: Self, ...args: Args) => Generator<Eff, A, never>
+    ): (this: Self, ...args: Args) => transact.Transacted<A, Effect.Error<Eff>, Effect.Services<Eff>, O>
+  }
 }
 
 /**
@@ -603,45 +600,61 @@ export declare namespace fn {
 export const report = (cause: Cause.Cause<unknown>): Option.Option<SagaReport> =>
   Option.fromUndefinedOr(internal.report(cause))
 
-function isEffectFirst(args: IArguments): boolean {
-  return Effect.isEffect(args[0])
+type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+/*
+ * `dual` for functions whose options may be left out. It differs in when options are checked: where they are written,
+ * not where the effect comes in. The signature above each use is the type of what `run` does.
+ */
+function withOptions<Options, Settings>(
+  check: (options: Options | undefined) => Settings,
+  run: (self: AnyEffect, settings: Settings) => AnyEffect
+) {
+  return (first?: unknown, second?: unknown): never => {
+    if (Effect.isEffect(first)) return run(first, check(second as Options | undefined)) as never
+    const settings = check(first as Options | undefined)
+    return ((self: AnyEffect) => run(self, settings)) as never
+  }
 }
 
-// By hand and not with `dual`, which costs a fifth of what a whole step does.
+/* By hand and not with `dual`, which costs a fifth of what a whole step does. */
 function stepOf(kind: "step" | "stepExit") {
-  return (first: unknown, second: unknown, third?: unknown): never =>
-    // The overloads of `step` and `stepExit` are the types of these arguments; `defineStep` checks those from JavaScript.
-    (Effect.isEffect(first)
-      ? runStep(first, defineStep(kind, second as StepDefinition["compensate"], third as StepOptions | undefined))
-      : (action: Effect.Effect<unknown, unknown, unknown>) =>
-        runStep(
-          action,
-          defineStep(kind, first as StepDefinition["compensate"], second as StepOptions | undefined)
-        )) as never
+  return (first: unknown, second: unknown, third?: unknown): never => {
+    if (Effect.isEffect(first)) return runStep(first, defineStep(kind, second, third)) as never
+    const definition = defineStep(kind, first, second)
+    return ((action: AnyEffect) => runStep(action, definition)) as never
+  }
 }
 
-const defineStep = (
-  kind: "step" | "stepExit",
-  compensate: StepDefinition["compensate"],
-  options: StepOptions | undefined
-): StepDefinition => {
+const defineStep = (kind: "step" | "stepExit", compensate: unknown, options: unknown): StepDefinition => {
   if (typeof compensate !== "function") {
     options_.checkFunction(`Saga.${kind}: compensate`, compensate, "a function that returns an Effect")
   }
-  if (options !== undefined) {
-    options_.checkName(`Saga.${kind}`, options.name)
-    options_.checkBoolean(`Saga.${kind}: interruptible`, options.interruptible)
-  }
+  const checked = options === undefined ? undefined : checkStep(`Saga.${kind}`, options as StepOptions)
   return {
-    name: options?.name ?? "step",
+    name: checked?.name ?? "step",
     kind,
-    compensate: compensate === noCompensation ? undefined : compensate,
-    interruptible: options?.interruptible === true
+    compensate: compensate === noCompensation ? undefined : compensate as StepDefinition["compensate"],
+    interruptible: checked?.interruptible === true
   }
+}
+
+const checkStep = (where: string, options: StepOptions): StepOptions => {
+  options_.checkObject(where, options)
+  options_.checkName(where, options.name)
+  options_.checkBoolean(`${where}: interruptible`, options.interruptible)
+  return options
+}
+
+const nameOf = (where: string, options: NameOptions | undefined, fallback: string): string => {
+  options_.checkObject(where, options)
+  options_.checkName(where, options?.name)
+  return options?.name ?? fallback
 }
 
 const runOptions = (where: string, options: TransactOptions | undefined): RunOptions => {
   if (options === undefined) return defaults
+  options_.checkObject(where, options)
   options_.checkName(where, options.name)
   options_.checkOneOf(`${where}: onCompensationFailure`, options.onCompensationFailure, ["continue", "stop"])
   if (options.compensateWhen !== undefined) {
@@ -670,8 +683,26 @@ const defaults: RunOptions = {
 
 const checkBranches = (where: string, options: BranchOptions | undefined): void => {
   if (options === undefined) return
+  options_.checkObject(where, options)
   options_.checkConcurrency(where, options.concurrency)
   options_.checkOneOf(`${where}: compensation`, options.compensation, ["sequential", "parallel"])
 }
 
 const isIterable = <A>(value: Iterable<A> | Record<string, A>): value is Iterable<A> => Symbol.iterator in value
+
+/* No inference site, and the default of type parameters for options: gives callbacks in them their contextual type. */
+type UnlimitedOptions = Omit<TransactOptions, "compensationTimeout" | "unwindTimeout">
+type FnOptions = Omit<TransactOptions, "name"> & Tracer.SpanOptionsNoTrace
+type AllOptions = BranchOptions & {
+  readonly discard?: boolean | undefined
+  readonly mode?: "default" | "result" | undefined
+}
+
+/* Makes keys of `O` that are none of `Allowed` an error: TypeScript finds no excess property in an inferred type. */
+type NoExcess<O, Allowed> = O extends Effect.All.EffectAny ? unknown
+  : [Exclude<keyof O, keyof Allowed>] extends [never] ? unknown
+  : { readonly [K in Exclude<keyof O, keyof Allowed>]: never }
+
+/* Tells bodies without a `this` from those with one. */
+declare const unassigned: unique symbol
+type unassigned = typeof unassigned

@@ -131,19 +131,25 @@ export const fromEvents = (events: ReadonlyArray<SagaEvent>): SagaReport => {
  * @category rendering
  * @since 0.1.0
  */
-export const render = (report: SagaReport): string =>
-  [
-    headline(report),
-    "",
-    ...stepLines(report.steps),
-    ...(report.cause === undefined ? [] : ["", whyFailed(report), ...indent(causeLines(report.cause))]),
-    ...report.steps.filter((step) => step.compensationCause !== undefined).slice(0, maxSteps).flatMap((step) => [
+export const render = (report: SagaReport): string => {
+  const failed = report.steps.filter((step) => step.compensationCause !== undefined)
+  return shorten(
+    [
+      headline(report),
       "",
-      `Compensation of "${step.path}" failed:`,
-      ...indent(causeLines(step.compensationCause!))
-    ]),
-    ...leftLines(report)
-  ].join("\n")
+      ...stepLines(report.steps),
+      ...(report.cause === undefined ? [] : ["", whyFailed(report), ...indent(causeLines(report.cause))]),
+      ...failed.slice(0, maxFailures).flatMap((step) => [
+        "",
+        `Compensation of ${quote(step.path)} failed:`,
+        ...indent(causeLines(step.compensationCause!))
+      ]),
+      ...(failed.length > maxFailures ? ["", `... and ${failed.length - maxFailures} more compensations failed.`] : []),
+      ...leftLines(report)
+    ].join("\n"),
+    maxLength
+  )
+}
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -250,6 +256,14 @@ const stepsOf = (run: string, steps: Map<string, Draft>): ReadonlyArray<Draft> =
 const within = (path: string, scope: string): boolean => scope === "" || path.startsWith(`${scope}/`)
 
 const maxSteps = 30
+const maxFailures = 10
+const maxLength = 16_000
+const maxName = 100
+
+const shorten = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length)}... (${text.length - length} more characters)` : text
+
+const quote = (name: string): string => `"${shorten(name, maxName)}"`
 
 const words: Record<Outcome, string> = {
   Succeeded: "succeeded",
@@ -263,7 +277,7 @@ const words: Record<Outcome, string> = {
 }
 
 const headline = (report: SagaReport): string => {
-  const saga = `Saga "${report.saga}"`
+  const saga = `Saga ${quote(report.saga)}`
   switch (report.status) {
     case "Running":
       return `${saga} is running.`
@@ -275,7 +289,7 @@ const headline = (report: SagaReport): string => {
       return `${saga} failed and was undone.`
     case "Failed":
       return report.pivot !== undefined
-        ? `${saga} failed after its pivot "${report.pivot}": it counts as done and was not undone.`
+        ? `${saga} failed after its pivot ${quote(report.pivot)}: it counts as done and was not undone.`
         : report.steps.some((step) => step.outcome === "CompensationFailed")
         ? `${saga} failed and could not be undone completely.`
         : `${saga} failed and was not undone.`
@@ -285,12 +299,14 @@ const headline = (report: SagaReport): string => {
 const stepLines = (steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {
   if (steps.length === 0) return ["  no step ended"]
   const shown = selectSteps(steps)
-  const width = Math.min(60, Math.max(...shown.map(([, step]) => step === undefined ? 0 : step.path.length)))
+  const width = Math.min(maxName, Math.max(...shown.map(([, step]) => step === undefined ? 0 : step.path.length)))
   const digits = String(steps.length).length
   return shown.map(([index, step]) =>
     step === undefined
       ? `  ${" ".repeat(digits)}  ... ${index} more`
-      : `  ${String(index + 1).padStart(digits)}  ${step.path.padEnd(width)}  ${words[step.outcome]}${attempts(step)}`
+      : `  ${String(index + 1).padStart(digits)}  ${shorten(step.path, maxName).padEnd(width)}  ${words[step.outcome]}${
+        attempts(step)
+      }`
   )
 }
 
@@ -322,23 +338,25 @@ const whyFailed = (report: SagaReport): string => {
   const failed = report.steps.filter((step) => step.cause !== undefined && sharesReason(step.cause, report.cause!))
   return failed.length === 0
     ? "It failed because of:"
-    : `It failed because of ${failed.slice(0, 5).map((step) => `"${step.path}"`).join(", ")}:`
+    : `It failed because of ${failed.slice(0, 5).map((step) => quote(step.path)).join(", ")}:`
 }
 
 /** Whether a failure of `step` is among those of `saga`. */
 export const sharesReason = (step: Cause.Cause<unknown>, saga: Cause.Cause<unknown>): boolean =>
   step.reasons.some((one) => one._tag !== "Interrupt" && saga.reasons.some((other) => isSameFailure(one, other)))
 
+/* A failure beside a defect of a parallel branch has become a defect, so the tags do not count. */
 const isSameFailure = (one: Cause.Reason<unknown>, other: Cause.Reason<unknown>): boolean =>
-  one._tag === "Fail" && other._tag === "Fail"
-    ? Object.is(one.error, other.error)
-    : one._tag === "Die" && other._tag === "Die" && Object.is(one.defect, other.defect)
+  one._tag !== "Interrupt" && other._tag !== "Interrupt" && Object.is(thrown(one), thrown(other))
+
+const thrown = (reason: Cause.Fail<unknown> | Cause.Die): unknown =>
+  reason._tag === "Fail" ? reason.error : reason.defect
 
 const leftLines = (report: SagaReport): ReadonlyArray<string> => {
   if (report.status !== "Failed" || report.pivot !== undefined) return []
   const left = report.steps.filter((step) => step.outcome === "CompensationFailed" || step.outcome === "Remaining")
   if (left.length === 0) return []
-  const names = left.slice(0, maxSteps).map((step) => step.path).join(", ")
+  const names = left.slice(0, maxSteps).map((step) => shorten(step.path, maxName)).join(", ")
   return ["", `Left to undo: ${names}${left.length > maxSteps ? ` and ${left.length - maxSteps} more` : ""}.`]
 }
 

@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import type * as SagaEvent from "../SagaEvent.ts"
+import { guarded } from "./guard.ts"
 import type { Entry, Item, Run } from "./run.ts"
 
 /*
@@ -42,7 +43,8 @@ export const attemptOf = (entry: Entry): number => Context.get(entry.context, Sc
 /** Whether the action may have taken effect although it failed. */
 const mayHaveTakenEffect = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) =>
-    reason._tag === "Interrupt" || (reason._tag === "Fail" && Cause.isTimeoutError(reason.error))
+    reason._tag === "Interrupt" ||
+    (reason._tag === "Fail" && guarded(() => Cause.isTimeoutError(reason.error)) === true)
   )
 
 export const toEvent = (item: Item): SagaEvent.SagaEvent => {

@@ -16,6 +16,12 @@ const show = (value: unknown): string =>
     ? "a function"
     : String(value)
 
+export const checkObject = (where: string, options: unknown): void => {
+  if (options !== undefined && (typeof options !== "object" || options === null || Array.isArray(options))) {
+    reject(`${where}: options`, "an object", options)
+  }
+}
+
 export const checkName = (where: string, name: unknown): void => {
   if (name !== undefined && (typeof name !== "string" || name.trim() === "")) {
     reject(`${where}: name`, "a string that is not empty", name)

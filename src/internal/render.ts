@@ -1,7 +1,6 @@
 import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Formatter from "effect/Formatter"
+import { guarded } from "./guard.ts"
 
 /*
  * Renders failures of any kind for people. What is thrown may be anything: no Error at all, frozen, circular, huge, or
@@ -61,9 +60,4 @@ const bounded = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
     line.length > maxLineLength ? `${line.slice(0, maxLineLength)}... (${line.length} characters)` : line
   )
   return lines.length > maxLines ? [...shown, `... (${lines.length - maxLines} more lines)`] : shown
-}
-
-const guarded = <A>(look: () => A): A | undefined => {
-  const exit = Effect.runSyncExit(Effect.sync(look))
-  return Exit.isSuccess(exit) ? exit.value : undefined
 }

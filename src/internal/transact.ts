@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { CommittedIncomplete, CompensationFailed } from "../SagaError.ts"
 import * as SagaReport from "../SagaReport.ts"
+import { guarded } from "./guard.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
 import { CurrentFrame, currentFrame, type Failure, Frame, openFrame, Run, type RunOptions } from "./run.ts"
@@ -18,7 +19,10 @@ export const report = (cause: Cause.Cause<unknown>): SagaReport.SagaReport | und
   if (run !== undefined) return reportOf(run)
   for (const reason of cause.reasons) {
     const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
-    if (error instanceof CompensationFailed || error instanceof CommittedIncomplete) return error.report
+    const report = guarded(() =>
+      error instanceof CompensationFailed || error instanceof CommittedIncomplete ? error.report : undefined
+    )
+    if (report !== undefined) return report
   }
   return undefined
 }
@@ -118,7 +122,7 @@ const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, u
     const declined = record(run, { _tag: "UnwindDeclined", run, cause, remaining: take(frame), at })
     return Effect.andThen(declined, finish(run, cause, "SagaFailed", () => cause))
   }
-  const why = refused === false ? cause : Cause.combine(cause, refused)
+  const why = refused === false ? cause : Cause.fromReasons([...cause.reasons, ...refused.reasons])
   return Effect.flatMap(unwind(frame, why), (rollback) => {
     if (run.failures.length === 0 && run.remaining.length === 0) return finish(run, why, "SagaCompensated", () => why)
     return finish(run, why, "SagaFailed", () => isClean(rollback) && hasRaised(run, why) ? why : dirty(run, why))
@@ -191,10 +195,24 @@ const finish = (
   run.ended = true
   const recorded = record(run, { _tag: how, run, cause: reason, at: run.clock.currentTimeMillisUnsafe() })
   const cause = result()
-  const failed = Effect.failCause(Cause.annotate(cause, Context.make(FailedRun, run), { overwrite: true }))
+  const failed = Effect.failCause(withRun(cause, run))
   /* Who interrupts a fiber rarely reads its exit, and a timeout or race drops it: say aloud what is not undone. */
   const told = how === "SagaFailed" && Cause.hasInterrupts(cause)
     ? Effect.andThen(recorded, Effect.logError(SagaReport.render(reportOf(run))))
     : recorded
   return run.observer === undefined && told === recorded ? failed : Effect.andThen(told, failed)
+}
+
+/*
+ * Interruptions are only annotated where there is nothing else: leaving an uninterruptible region, a fiber adds its own
+ * to the cause, and takes one with other annotations for a second one.
+ */
+const withRun = (cause: Cause.Cause<unknown>, run: Run): Cause.Cause<unknown> => {
+  const annotations = Context.make(FailedRun, run)
+  const interrupted = Cause.hasInterruptsOnly(cause)
+  return Cause.fromReasons(
+    cause.reasons.map((reason) =>
+      reason._tag === "Interrupt" && !interrupted ? reason : reason.annotate(annotations, { overwrite: true })
+    )
+  )
 }

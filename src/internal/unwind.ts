@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
+import { guarded } from "./guard.ts"
 import { observe, record } from "./observe.ts"
 import type { Entry, Failure, Frame, Item, ParallelGroup, Run } from "./run.ts"
 
@@ -58,6 +59,8 @@ class Unwinding {
   readonly entries: ReadonlyArray<Entry>
   readonly startedAt: number
   readonly failures: Array<Failure> = []
+  /** The entries whose compensation a time limit of the saga ended. */
+  readonly timedOut = new Set<Entry>()
   private readonly deadline: number
 
   constructor(run: Run, cause: Cause.Cause<unknown>, entries: ReadonlyArray<Entry>) {
@@ -181,8 +184,7 @@ const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unk
     : { _tag: "CompensationFailed", entry, cause, unwinding, at }
   run.log.push(item)
   if (cause === undefined) return item
-  const timedOut = cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof LimitPassed)
-  const failure: Failure = { entry, cause, timedOut }
+  const failure: Failure = { entry, cause, timedOut: unwinding.timedOut.has(entry) }
   run.failures.push(failure)
   unwinding.failures.push(failure)
   if (run.options.onCompensationFailure === "stop") run.stopped = true
@@ -191,15 +193,15 @@ const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unk
 
 const invoke = (unwinding: Unwinding, entry: Entry): Effect.Effect<unknown, unknown> => {
   const called = Effect.suspend(() => {
-    const effect: unknown = entry.step.compensate!(entry.given as never, unwinding.cause)
-    return Effect.isEffect(effect) ? effect : Effect.die(new Error(notAnEffect(entry)))
+    const returned: unknown = entry.step.compensate!(entry.given as never, unwinding.cause)
+    if (Effect.isEffect(returned)) return returned
+    // A promise that nobody handles would end the process when it rejects.
+    if (returned instanceof Promise) returned.catch(() => {})
+    return Effect.die(new Error(notAnEffect(entry)))
     // The services that the compensation needs were in the context of its step, by the type of the step.
   }) as Effect.Effect<unknown, unknown>
   return limit(unwinding, entry, called)
 }
-
-/** What a limit of the saga makes a compensation fail with. */
-class LimitPassed extends Cause.TimeoutError {}
 
 const limit = (
   unwinding: Unwinding,
@@ -212,9 +214,10 @@ const limit = (
   const own = compensationTimeout !== undefined && Duration.isLessThanOrEqualTo(compensationTimeout, left)
   return Effect.timeoutOrElse(effect, {
     duration: own ? compensationTimeout : left,
-    orElse: () =>
-      Effect.fail(
-        new LimitPassed(
+    orElse: () => {
+      unwinding.timedOut.add(entry)
+      return Effect.fail(
+        new Cause.TimeoutError(
           own
             ? `The compensation of step "${entry.step.name}" did not end within ${
               Duration.format(compensationTimeout)
@@ -224,12 +227,17 @@ const limit = (
             } passed.`
         )
       )
+    }
   })
 }
 
 /* `Effect.result` or `Effect.exit` at the end of a compensation would hide its failure. */
 const returnedFailure = (value: unknown): Cause.Cause<unknown> | undefined => {
   if (typeof value !== "object" || value === null) return undefined
+  return guarded(() => failureIn(value))
+}
+
+const failureIn = (value: object): Cause.Cause<unknown> | undefined => {
   if (Exit.isExit(value)) return Exit.isFailure(value) ? asDefect(value.cause) : undefined
   if (Result.isResult(value)) return Result.isFailure(value) ? Cause.die(value.failure) : undefined
   return value instanceof Error ? Cause.die(value) : undefined
