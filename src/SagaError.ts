@@ -69,19 +69,12 @@ export class CompensationFailed<out E, out CE> extends Data.TaggedError("Compens
 
   /** All failures in one cause, each annotated with its `FailureOrigin`: why the saga failed, then the compensations. */
   override get cause(): Cause.Cause<E | CE> {
-    const compensations = this.failures.flatMap(({ cause, step }) =>
-      cause.reasons.map((reason) => withOrigin(reason, step, "compensation"))
-    )
-    const actions = this.reason.reasons.map((reason) =>
-      withOrigin(
-        reason,
-        this.report.steps.find((step) =>
-          step.cause !== undefined && SagaReport.sharesReason(step.cause, Cause.fromReasons([reason]))
-        )?.path,
-        "action"
+    return Cause.fromReasons<E | CE>([
+      ...this.reason.reasons,
+      ...this.failures.flatMap(({ cause, step }) =>
+        cause.reasons.map((reason) => withOrigin(reason, { step, phase: "compensation" }))
       )
-    )
-    return Cause.fromReasons<E | CE>([...actions, ...compensations])
+    ])
   }
 
   override get message(): string {
@@ -136,12 +129,28 @@ export class CommittedIncomplete<out E> extends Data.TaggedError("CommittedIncom
  */
 export type Failure<E, CE> = [CE] extends [never] ? never : CompensationFailed<E, CE>
 
+/** Annotates a failure with where it comes from. */
+export const withOrigin = <E>(reason: Cause.Reason<E>, origin: FailureOrigin["Service"]): Cause.Reason<E> =>
+  reason.annotate(Context.make(FailureOrigin, origin), { overwrite: true })
+
 const AnyDefect = Schema.Defect({ includeStack: true })
+
+/* Annotations are not part of a stored cause, so the steps of the failures in `reason` are stored beside it. */
+const origins = Schema.Array(Schema.NullOr(Schema.String))
+
+const originsOf = (reason: Cause.Cause<unknown>): ReadonlyArray<string | null> =>
+  reason.reasons.map((one) => Context.getOrUndefined(Cause.reasonAnnotations(one), FailureOrigin)?.step ?? null)
+
+const withStoredOrigins = <E>(reason: Cause.Cause<E>, steps: ReadonlyArray<string | null>): Cause.Cause<E> =>
+  Cause.fromReasons(
+    reason.reasons.map((one, index) => withOrigin(one, { step: steps[index] ?? undefined, phase: "action" }))
+  )
 
 const compensationFailedSchema = <E extends Schema.Top, CE extends Schema.Top>(error: E, compensationError: CE) =>
   Schema.TaggedStruct("CompensationFailed", {
     saga: Schema.String,
     reason: Schema.Cause(error, AnyDefect),
+    origins,
     failures: Schema.Array(Schema.Struct({
       step: Schema.String,
       cause: Schema.Cause(compensationError, AnyDefect)
@@ -150,8 +159,21 @@ const compensationFailedSchema = <E extends Schema.Top, CE extends Schema.Top>(e
   }).pipe(Schema.decodeTo(
     Schema.instanceOf(CompensationFailed<E["Type"], CE["Type"]>),
     SchemaTransformation.transform({
-      decode: (fields) => new CompensationFailed<E["Type"], CE["Type"]>(fields),
-      encode: ({ _tag, failures, reason, report, saga }) => ({ _tag, saga, reason, failures, report })
+      decode: ({ failures, origins, reason, report, saga }) =>
+        new CompensationFailed<E["Type"], CE["Type"]>({
+          saga,
+          reason: withStoredOrigins(reason, origins),
+          failures,
+          report
+        }),
+      encode: ({ _tag, failures, reason, report, saga }) => ({
+        _tag,
+        saga,
+        reason,
+        origins: originsOf(reason),
+        failures,
+        report
+      })
     })
   ))
 
@@ -159,17 +181,13 @@ const committedIncompleteSchema = <E extends Schema.Top>(error: E) =>
   Schema.TaggedStruct("CommittedIncomplete", {
     saga: Schema.String,
     reason: Schema.Cause(error, AnyDefect),
+    origins,
     report: SagaReport.SagaReport
   }).pipe(Schema.decodeTo(
     Schema.instanceOf(CommittedIncomplete<E["Type"]>),
     SchemaTransformation.transform({
-      decode: (fields) => new CommittedIncomplete<E["Type"]>(fields),
-      encode: ({ _tag, reason, report, saga }) => ({ _tag, saga, reason, report })
+      decode: ({ origins, reason, report, saga }) =>
+        new CommittedIncomplete<E["Type"]>({ saga, reason: withStoredOrigins(reason, origins), report }),
+      encode: ({ _tag, reason, report, saga }) => ({ _tag, saga, reason, origins: originsOf(reason), report })
     })
   ))
-
-const withOrigin = <E>(
-  reason: Cause.Reason<E>,
-  step: string | undefined,
-  phase: "action" | "compensation"
-): Cause.Reason<E> => reason.annotate(Context.make(FailureOrigin, { step, phase }), { overwrite: true })

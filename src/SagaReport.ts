@@ -8,10 +8,17 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
-import { causeLines, causeSummary } from "./internal/render.ts"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { causeLines, causeSummary, withMessage } from "./internal/render.ts"
 import type { SagaEvent, SagaStarted } from "./SagaEvent.ts"
 
-const AnyCause = Schema.Cause(Schema.Defect({ includeStack: true }), Schema.Defect({ includeStack: true }))
+/* Only name, message and stack of an error are stored; fields that stand for a message are stored as one. */
+const AnyFailure = Schema.Defect({ includeStack: true }).pipe(Schema.decodeTo(
+  Schema.Unknown,
+  SchemaTransformation.transform({ decode: (failure) => failure, encode: withMessage })
+))
+
+const AnyCause = Schema.Cause(AnyFailure, AnyFailure)
 
 /**
  * How a step ended.
@@ -87,6 +94,8 @@ export class SagaReport extends Schema.Class<SagaReport>("effect-saga/SagaReport
   pivot: Schema.UndefinedOr(Schema.String),
   /** Why the saga failed. */
   cause: Schema.UndefinedOr(AnyCause),
+  /** The paths of the steps whose failures are in `cause`. */
+  failedBy: Schema.Array(Schema.String),
   startedAt: Schema.Number,
   endedAt: Schema.UndefinedOr(Schema.Number),
   steps: Schema.Array(StepReport)
@@ -107,6 +116,7 @@ export const fromEvents = (events: ReadonlyArray<SagaEvent>): SagaReport => {
     status: "Running",
     pivot: undefined,
     cause: undefined,
+    failedBy: [],
     startedAt: 0,
     endedAt: undefined
   }
@@ -244,6 +254,9 @@ const apply = (
       if (!outermost) return
       report.status = event._tag === "SagaFailed" ? "Failed" : "Compensated"
       report.cause = event.cause
+      report.failedBy = Array.from(steps.values())
+        .filter((step) => step.cause !== undefined && sharesReason(step.cause, event.cause))
+        .map((step) => step.path)
       report.endedAt = event.at
       return
     }
@@ -280,7 +293,9 @@ const headline = (report: SagaReport): string => {
   const saga = `Saga ${quote(report.saga)}`
   switch (report.status) {
     case "Running":
-      return `${saga} is running.`
+      return report.steps.some(isLeft)
+        ? `A part of saga ${quote(report.saga)} could not be undone completely.`
+        : `${saga} is running.`
     case "Compensating":
       return `${saga} failed and is being undone.`
     case "Completed":
@@ -330,16 +345,14 @@ const selectSteps = (steps: ReadonlyArray<StepReport>): ReadonlyArray<readonly [
   return out
 }
 
-const isTrouble = (step: StepReport): boolean =>
-  step.outcome === "Failed" || step.outcome === "Unknown" || step.outcome === "CompensationFailed" ||
-  step.outcome === "Remaining"
+const isTrouble = (step: StepReport): boolean => step.outcome === "Failed" || step.outcome === "Unknown" || isLeft(step)
 
-const whyFailed = (report: SagaReport): string => {
-  const failed = report.steps.filter((step) => step.cause !== undefined && sharesReason(step.cause, report.cause!))
-  return failed.length === 0
+const isLeft = (step: StepReport): boolean => step.outcome === "CompensationFailed" || step.outcome === "Remaining"
+
+const whyFailed = (report: SagaReport): string =>
+  report.failedBy.length === 0
     ? "It failed because of:"
-    : `It failed because of ${failed.slice(0, 5).map((step) => quote(step.path)).join(", ")}:`
-}
+    : `It failed because of ${report.failedBy.slice(0, 5).map(quote).join(", ")}:`
 
 /** Whether a failure of `step` is among those of `saga`. */
 export const sharesReason = (step: Cause.Cause<unknown>, saga: Cause.Cause<unknown>): boolean =>
@@ -353,8 +366,7 @@ const thrown = (reason: Cause.Fail<unknown> | Cause.Die): unknown =>
   reason._tag === "Fail" ? reason.error : reason.defect
 
 const leftLines = (report: SagaReport): ReadonlyArray<string> => {
-  if (report.status !== "Failed" || report.pivot !== undefined) return []
-  const left = report.steps.filter((step) => step.outcome === "CompensationFailed" || step.outcome === "Remaining")
+  const left = report.steps.filter(isLeft)
   if (left.length === 0) return []
   const names = left.slice(0, maxSteps).map((step) => shorten(step.path, maxName)).join(", ")
   return ["", `Left to undo: ${names}${left.length > maxSteps ? ` and ${left.length - maxSteps} more` : ""}.`]

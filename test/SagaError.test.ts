@@ -376,7 +376,7 @@ describe("the message of CompensationFailed", () => {
           "  4  ship     failed",
           "",
           "It failed because of \"ship\":",
-          "  │ CardDeclined {\"card\":\"4242\"}",
+          "  │ CardDeclined: {\"card\":\"4242\"}",
           "",
           "Compensation of \"charge\" failed:",
           "  │ RefundRefused: the bank said no",
@@ -419,7 +419,7 @@ describe("the message of CompensationFailed", () => {
           "  4  ship     failed",
           "",
           "It failed because of \"ship\":",
-          "  │ CardDeclined {\"card\":\"4242\"}",
+          "  │ CardDeclined: {\"card\":\"4242\"}",
           "",
           "Compensation of \"mail\" failed:",
           "  │ TypeError: x is not a function (a defect)",
@@ -516,7 +516,7 @@ describe("the message of CommittedIncomplete", () => {
           "  3  tip      failed",
           "",
           "It failed because of \"tip\":",
-          "  │ CardDeclined {\"card\":\"4242\"}"
+          "  │ CardDeclined: {\"card\":\"4242\"}"
         ].join("\n")
       )
     }))

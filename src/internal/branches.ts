@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { CurrentFrame, currentFrame, Frame, openFrame, type ParallelGroup } from "./run.ts"
+import { CurrentFrame, currentFrame, Frame, type ParallelGroup } from "./run.ts"
 
 /** Puts an effect on the branch of this name. */
 export type Branch = <A, E, R>(self: Effect.Effect<A, E, R>, key: string | number) => Effect.Effect<A, E, R>
@@ -15,20 +15,15 @@ export const withBranches = <A, E, R>(
   use: (branch: Branch) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    const current = currentFrame(Fiber.getCurrent()!.context)
-    const around = current === undefined ? undefined : openFrame(current)
-    // Outside a saga, or after its end, there is nothing to group: the steps themselves refuse to start.
+    const around = currentFrame(Fiber.getCurrent()!.context)
+    // Outside a saga there is nothing to group: the steps themselves refuse to start.
     if (around === undefined) return use((self) => self)
     const path = around.claimFrame(name)
     const group: ParallelGroup | undefined = compensation === "parallel" ? { _tag: "ParallelGroup" } : undefined
     if (group !== undefined) around.run.hasParallelGroups = true
     return use((self, key) =>
-      Effect.suspend(() => {
-        const frame = new Frame(around.run, around, `${path}[${key}]`, group)
-        return Effect.onExitPrimitive(Effect.provideService(self, CurrentFrame, frame), () => {
-          frame.status = "Joined"
-          return undefined
-        })
-      })
-    ) as Effect.Effect<A, E, R>
+      Effect.suspend(() =>
+        Effect.provideService(self, CurrentFrame, new Frame(around.run, around, `${path}[${key}]`, group))
+      )
+    )
   })

@@ -35,21 +35,36 @@ const reasonLines = (reason: Cause.Reason<unknown>): ReadonlyArray<string> => {
 
 const errorLines = (error: unknown): ReadonlyArray<string> => {
   if (!(error instanceof Error)) return bounded(Formatter.format(error).split("\n"))
-  const header = headerOf(error)
+  const header = headerOf(error).split("\n")
+  // What could not be undone in a part of the saga is in the report of the whole.
+  if ("report" in error) return bounded(header.slice(0, 1))
   const frames = typeof error.stack === "string" ? error.stack.split("\n").filter(isUserFrame) : []
   const nested = error.cause === undefined || Cause.isCause(error.cause) ? [] : [`caused by ${headerOf(error.cause)}`]
-  return bounded([...header.split("\n"), ...frames.map((frame) => `    ${frame.trim()}`), ...nested])
+  return bounded([...header, ...frames.map((frame) => `    ${frame.trim()}`), ...nested])
+}
+
+const headerOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return Formatter.format(error)
+  const message = messageOf(error)
+  return message === "" ? String(error.name) : `${String(error.name)}: ${message}`
 }
 
 /* Tagged errors often have fields and no message. */
-const headerOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return Formatter.format(error)
-  if (error.message !== "") return `${String(error.name)}: ${String(error.message)}`
+const messageOf = (error: Error): string => {
+  if (error.message !== "") return String(error.message)
   const fields = Object.entries(error).filter(([key]) => key !== "_tag" && key !== "name" && key !== "message")
-  return fields.length === 0
-    ? String(error.name)
-    : `${String(error.name)} ${Formatter.format(Object.fromEntries(fields))}`
+  return fields.length === 0 ? "" : Formatter.format(Object.fromEntries(fields))
 }
+
+/** An error with its fields as message where it has none, anything else as it is. */
+export const withMessage = (failure: unknown): unknown =>
+  guarded(() => {
+    if (!(failure instanceof Error) || failure.message !== "") return failure
+    const error = new Error(messageOf(failure))
+    error.name = failure.name
+    if (failure.stack !== undefined) error.stack = failure.stack
+    return error
+  }) ?? "a failure that can't be shown"
 
 /* Frames of the runtime say nothing about the saga that failed. */
 const isUserFrame = (line: string): boolean =>

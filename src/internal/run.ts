@@ -67,8 +67,6 @@ export class Run {
   readonly failures: Array<Failure> = []
   /** The steps that should have been undone and were not tried. */
   remaining: ReadonlyArray<Entry> = none
-  /** What savepoints of this saga failed with because they could not be undone. */
-  raised: ReadonlyArray<unknown> = none
   /** The pivot that made the saga count as done. */
   committedBy: Entry | undefined = undefined
   /** Set when a compensation failed under `stop`: from then on no compensation starts. */
@@ -111,11 +109,8 @@ export class Frame {
   readonly group: ParallelGroup | undefined
   /** Where the log stood when this frame was opened: what belongs to it comes later. */
   readonly logStart: number
-  /**
-   * `Open` takes steps, `Joined` has left its steps to the frame around it, `Unwinding` waits for its actions or
-   * compensates, `Closed` is over.
-   */
-  status: "Open" | "Joined" | "Unwinding" | "Closed" = "Open"
+  /** `Open` takes steps, `Unwinding` waits for its actions or compensates, `Closed` is over. */
+  status: "Open" | "Unwinding" | "Closed" = "Open"
   inFlight = 0
   /** The frame around this one within the same saga. */
   readonly outer: Frame | undefined
@@ -262,14 +257,12 @@ export const currentFrame = (context: Context.Context<never>): Frame | undefined
   Context.getOrUndefined(context, CurrentFrame)
 
 /**
- * The frame that takes what starts in `frame`: a frame that has joined passes it on to the one around it. There is none
- * where the saga, or any part of it around the frame, is unwinding or over.
+ * What keeps `frame` from taking a step: the first place around it that is unwinding or over. A savepoint or a branch that
+ * succeeded stays open for the fibers forked in it, as long as its saga does.
  */
-export const openFrame = (frame: Frame): Frame | undefined => {
-  let open = frame
-  while (open.status === "Joined" && open.outer !== undefined) open = open.outer
-  for (let around: Frame | undefined = open; around !== undefined; around = around.outer) {
-    if (around.status !== "Open") return undefined
+export const blockedBy = (frame: Frame): Frame | undefined => {
+  for (let around: Frame | undefined = frame; around !== undefined; around = around.outer) {
+    if (around.status !== "Open") return around
   }
-  return open
+  return undefined
 }

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { observe } from "./observe.ts"
-import { currentFrame, Entry, type Frame, openFrame, type StepDefinition } from "./run.ts"
+import { blockedBy, currentFrame, Entry, type Frame, type StepDefinition } from "./run.ts"
 
 /**
  * Runs an action as a step of the saga in force.
@@ -13,9 +13,8 @@ import { currentFrame, Entry, type Frame, openFrame, type StepDefinition } from 
 export const runStep = <A, E, R>(action: Effect.Effect<A, E, R>, step: StepDefinition): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) => {
     const context = Fiber.getCurrent()!.context
-    const current = currentFrame(context)
-    const frame = current === undefined ? undefined : openFrame(current)
-    if (frame === undefined) return Effect.die(new Error(refusal(step, current)))
+    const frame = currentFrame(context)
+    if (frame === undefined || blockedBy(frame) !== undefined) return Effect.die(new Error(refusal(step, frame)))
 
     const entry = new Entry(frame, step, context)
     const running = step.interruptible ? restore(action) : action
@@ -65,16 +64,15 @@ const settle = (entry: Entry, exit: Exit.Exit<unknown, unknown>) => {
 
 const refusal = (step: StepDefinition, frame: Frame | undefined): string => {
   const subject = `${step.kind === "pivot" ? "Pivot" : "Step"} "${step.name}" was not started, because`
-  if (frame === undefined) {
+  const blocked = frame === undefined ? undefined : blockedBy(frame)
+  if (blocked === undefined) {
     return `${subject} it is not part of a saga, so nobody would undo it. Close the effect around it with Saga.transact.`
   }
-  const saga = frame.run.options.name
-  return isUnwinding(frame)
-    ? `${subject} saga "${saga}" is already being undone. ` +
-      `A compensation that has steps of its own closes them with Saga.transact; a forked fiber has to be joined inside the saga.`
-    : `${subject} saga "${saga}" is over, and nobody would undo it. ` +
-      `A fiber forked inside a saga has to be joined before the saga ends, or needs a Saga.transact of its own.`
+  const saga = `saga "${blocked.run.options.name}"`
+  const place = blocked.outer === undefined ? saga : `savepoint "${blocked.path}" of ${saga}`
+  return blocked.status === "Unwinding"
+    ? `${subject} ${place} is already being undone. ` +
+      `A compensation that has steps of its own closes them with Saga.transact; a forked fiber has to be joined before.`
+    : `${subject} ${place} is over, and nobody would undo it. ` +
+      `A forked fiber has to be joined before that, or needs a Saga.transact of its own.`
 }
-
-const isUnwinding = (frame: Frame): boolean =>
-  frame.status === "Unwinding" || (frame.outer !== undefined && isUnwinding(frame.outer))

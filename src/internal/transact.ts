@@ -3,12 +3,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { CommittedIncomplete, CompensationFailed } from "../SagaError.ts"
+import { CommittedIncomplete, CompensationFailed, withOrigin } from "../SagaError.ts"
 import * as SagaReport from "../SagaReport.ts"
 import { guarded } from "./guard.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
-import { CurrentFrame, currentFrame, type Failure, Frame, openFrame, Run, type RunOptions } from "./run.ts"
+import { CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
 import { type Rollback, take, unwind } from "./unwind.ts"
 
 /** The run that a cause comes from, as an annotation: the report is made when somebody asks for it. */
@@ -54,9 +54,8 @@ export const savepoint = (
 ): Effect.Effect<unknown, unknown, unknown> =>
   Effect.uninterruptibleMask((restore) => {
     const fiber = Fiber.getCurrent()!
-    const current = currentFrame(fiber.context)
-    const around = current === undefined ? undefined : openFrame(current)
-    // Outside a saga, or after its end, there is nothing to keep apart: the steps themselves refuse to start.
+    const around = currentFrame(fiber.context)
+    // Outside a saga there is nothing to keep apart: the steps themselves refuse to start.
     if (around === undefined) return restore(self)
     const frame = new Frame(around.run, around, around.claimFrame(name), undefined)
     return enclose(fiber, frame, restore(self), join, rollBack)
@@ -70,7 +69,7 @@ const enclose = (
   fiber: Fiber.Fiber<unknown, unknown>,
   frame: Frame,
   body: Effect.Effect<unknown, unknown, unknown>,
-  onSuccess: (frame: Frame) => Effect.Effect<void>,
+  onSuccess: (frame: Frame, value: unknown) => Effect.Effect<unknown>,
   onFailure: (frame: Frame, cause: Cause.Cause<unknown>) => Effect.Effect<never, unknown>
 ): Effect.Effect<unknown, unknown, unknown> => {
   const { context } = fiber
@@ -78,12 +77,7 @@ const enclose = (
   return Effect.matchCauseEffect(body, {
     onSuccess: (value) => {
       fiber.setContext(context)
-      frame.status = frame.outer === undefined ? "Closed" : "Joined"
-      if (frame.inFlight > 0) {
-        return Effect.as(Effect.andThen(frame.awaitIdle(), Effect.suspend(() => onSuccess(frame))), value)
-      }
-      const done = onSuccess(frame)
-      return done === Effect.void ? Effect.succeed(value) : Effect.as(done, value)
+      return onSuccess(frame, value)
     },
     onFailure: (cause) => {
       fiber.setContext(context)
@@ -99,20 +93,26 @@ const enclose = (
   })
 }
 
-const complete = ({ run }: Frame): Effect.Effect<void> => {
+/* Actions in forked fibers settle first: they have started, and the saga has succeeded with them. */
+const complete = (frame: Frame, value: unknown): Effect.Effect<unknown> => {
+  const { run } = frame
+  frame.status = "Closed"
+  if (frame.inFlight > 0) return Effect.andThen(frame.awaitIdle(), Effect.suspend(() => complete(frame, value)))
   run.ended = true
   // Nobody will read it: a saga that completed has no report, unless an observer or the saga around it has one.
-  if (run.observer === undefined && run.parent === undefined) return Effect.void
-  return record(run, { _tag: "SagaCompleted", run, at: run.clock.currentTimeMillisUnsafe() })
+  if (run.observer === undefined && run.parent === undefined) return Effect.succeed(value)
+  return Effect.as(record(run, { _tag: "SagaCompleted", run, at: run.clock.currentTimeMillisUnsafe() }), value)
 }
 
-const join = (): Effect.Effect<void> => Effect.void
+/* The steps of a savepoint are in the log of the saga, at or below its frame: there is nothing to hand over. */
+const join = (_frame: Frame, value: unknown): Effect.Effect<unknown> => Effect.succeed(value)
 
 const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
   const run = frame.run
   if (run.committedBy !== undefined) {
     return finish(run, cause, "SagaFailed", () => {
-      const error = new CommittedIncomplete({ saga: run.options.name, reason: cause, report: reportOf(run) })
+      const report = reportOf(run)
+      const error = new CommittedIncomplete({ saga: run.options.name, reason: withOrigins(cause, report), report })
       return raise(Cause.makeFailReason(error), cause)
     })
   }
@@ -120,13 +120,17 @@ const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, u
   if (refused === true) {
     const at = run.clock.currentTimeMillisUnsafe()
     const declined = record(run, { _tag: "UnwindDeclined", run, cause, remaining: take(frame), at })
-    return Effect.andThen(declined, finish(run, cause, "SagaFailed", () => cause))
+    return Effect.andThen(
+      declined,
+      finish(run, cause, "SagaFailed", () => run.failures.length === 0 ? cause : dirty(run, cause))
+    )
   }
   const why = refused === false ? cause : Cause.fromReasons([...cause.reasons, ...refused.reasons])
-  return Effect.flatMap(unwind(frame, why), (rollback) => {
-    if (run.failures.length === 0 && run.remaining.length === 0) return finish(run, why, "SagaCompensated", () => why)
-    return finish(run, why, "SagaFailed", () => isClean(rollback) && hasRaised(run, why) ? why : dirty(run, why))
-  })
+  return Effect.flatMap(unwind(frame, why), () =>
+    // The savepoints of the saga count, too.
+    run.failures.length === 0 && run.remaining.length === 0
+      ? finish(run, why, "SagaCompensated", () => why)
+      : finish(run, why, "SagaFailed", () => dirty(run, why)))
 }
 
 /* Whether `compensateWhen` leaves everything as it is. Where it throws, the saga unwinds and the defect is kept. */
@@ -145,7 +149,6 @@ const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<neve
   return Effect.map(Effect.ensuring(unwind(frame, cause), Effect.sync(() => frame.outer!.leave())), (rollback) => {
     if (isClean(rollback)) return cause
     const error = compensationFailed(run, cause, rollback.failures)
-    run.raised = [...run.raised, error]
     /*
      * The type of a savepoint does not know the time limits of its saga. A compensation that they ended must not be
      * taken for one that failed as its type says, and what could not be undone must not be redone.
@@ -157,10 +160,6 @@ const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<neve
 }
 
 const isClean = ({ failures, remaining }: Rollback): boolean => failures.length === 0 && remaining.length === 0
-
-/* Whether the saga fails with what one of its savepoints could not undo: that error says it all. */
-const hasRaised = (run: Run, cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.some((reason) => reason._tag === "Fail" && run.raised.includes(reason.error))
 
 /*
  * The types of effects do not exist at run time. Where no failed compensation has a typed failure, they may all be of
@@ -176,11 +175,19 @@ const compensationFailed = (run: Run, reason: Cause.Cause<unknown>, failures: Re
   const report = reportOf(run)
   return new CompensationFailed<unknown, unknown>({
     saga: run.options.name,
-    reason,
+    reason: withOrigins(reason, report),
     failures: failures.map(({ cause, entry }) => ({ step: pathOf(entry), cause })),
     report
   })
 }
+
+/* Names the step of each failure, as long as it can be told by identity: not after it was stored or sent. */
+const withOrigins = (cause: Cause.Cause<unknown>, report: SagaReport.SagaReport): Cause.Cause<unknown> =>
+  Cause.fromReasons(cause.reasons.map((reason) => {
+    const one = Cause.fromReasons([reason])
+    const step = report.steps.find((step) => step.cause !== undefined && SagaReport.sharesReason(step.cause, one))
+    return withOrigin(reason, { step: step?.path, phase: "action" })
+  }))
 
 /* An interrupted fiber stays interrupted, whatever else is to be said. */
 const raise = (reason: Cause.Reason<unknown>, cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
@@ -212,7 +219,10 @@ const withRun = (cause: Cause.Cause<unknown>, run: Run): Cause.Cause<unknown> =>
   const interrupted = Cause.hasInterruptsOnly(cause)
   return Cause.fromReasons(
     cause.reasons.map((reason) =>
-      reason._tag === "Interrupt" && !interrupted ? reason : reason.annotate(annotations, { overwrite: true })
+      // One that has the run of a nested saga must not keep it.
+      reason._tag !== "Interrupt" || interrupted || reason.annotations.has(FailedRun.key)
+        ? reason.annotate(annotations, { overwrite: true })
+        : reason
     )
   )
 }

@@ -68,7 +68,7 @@ const verify = async (run: Run, job: TimeJob, size: number): Promise<void> => {
   }
 }
 
-/* Milliseconds of processor time that this thread has used: a busy machine does not make a variant look slow. */
+/* Milliseconds of processor time that this thread has used: what others do on the machine is not counted. */
 const now = (): number => {
   const { system, user } = process.threadCpuUsage()
   return (system + user) / 1000
