@@ -337,7 +337,7 @@ const selectSteps = (steps: ReadonlyArray<StepReport>): ReadonlyArray<readonly [
   for (let index = 0; index < 5; index++) chosen.add(index).add(steps.length - 1 - index)
   const out: Array<readonly [number, StepReport | undefined]> = []
   let previous = -1
-  for (const index of Array.from(chosen).sort((a, b) => a - b)) {
+  for (const index of Array.from(chosen).toSorted((a, b) => a - b)) {
     if (index - previous > 1) out.push([index - previous - 1, undefined])
     out.push([index, steps[index]])
     previous = index

@@ -31,7 +31,7 @@ const runOf = (item: Item): Run => "run" in item ? item.run : "frame" in item ? 
 const nameSteps = (log: ReadonlyArray<Item>): void => {
   log
     .filter((item): item is Entry => item._tag === "Step" && item.path === undefined)
-    .sort((one, other) => one.started - other.started)
+    .toSorted((one, other) => one.started - other.started)
     .forEach(pathOf)
 }
 
