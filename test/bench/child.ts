@@ -106,7 +106,9 @@ const measureTime = async (job: TimeJob): Promise<TimeResult> => {
     const batch = Math.max(1, Math.round(1000 / size))
     await runFor(run, job.warmUpEach, batch)
     globalThis.gc!()
-    means.push(await runFor(run, job.measure, batch) * 1e6)
+    const windows: Array<number> = []
+    for (let window = 0; window < 5; window++) windows.push(await runFor(run, job.measure / 5, batch))
+    means.push(median(windows) * 1e6)
   }
   return means
 }

@@ -33,7 +33,11 @@ export const time = (settings: Settings): void => {
 const measureKind = (settings: Settings, kind: Kind, fails: boolean): Measured => {
   const effects = Object.keys(effectVariants) as ReadonlyArray<Variant>
   const promises = Object.keys(promiseVariants) as ReadonlyArray<Variant>
-  const variants = settings.runner === "sync" ? effects : [...effects, ...promises]
+  const variants: ReadonlyArray<Variant> = kind !== "service"
+    ? ["plain", "saga", "floor"]
+    : settings.runner === "sync"
+    ? effects
+    : [...effects, ...promises]
   const sizes = settings.quick ? [3, 10, 100] : [3, 10, 100, 10_000]
   const samples = new Map<Variant, ReadonlyArray<Array<number>>>(
     variants.map((variant) => [variant, sizes.map(() => [])])
@@ -49,7 +53,7 @@ const measureKind = (settings: Settings, kind: Kind, fails: boolean): Measured =
         sizes,
         ...(settings.quick
           ? { warmUp: 30, warmUpEach: 5, measure: 10 }
-          : { warmUp: 120, warmUpEach: 25, measure: 45 })
+          : { warmUp: 500, warmUpEach: 100, measure: 150 })
       }
       measure(job).forEach((nanoseconds, index) => samples.get(variant)![index]!.push(nanoseconds))
     }

@@ -37,6 +37,21 @@ export const effectVariants = {
     }))
   },
 
+  floor: ({ refuse, release, reserve }: EffectActions, size: number, fails: boolean, end: End) => {
+    const succeeding = fails ? size - 1 : size
+    const steps = Effect.fnUntraced(function*(undo: Array<() => Effect.Effect<void>>) {
+      for (let item = 0; item < succeeding; item++) {
+        yield* Effect.uninterruptible(Effect.onExitPrimitive(reserve(item), (exit) => {
+          if (Exit.isSuccess(exit)) undo.push(() => release(exit.value))
+          return undefined
+        }))
+      }
+      yield* end
+      if (fails) yield* refuse()
+    })
+    return unwound(steps)
+  },
+
   scope: ({ refuse, release, reserve }: EffectActions, size: number, fails: boolean, end: End) => {
     const succeeding = fails ? size - 1 : size
     return Effect.scoped(Effect.gen(function*() {
@@ -60,16 +75,20 @@ export const effectVariants = {
       yield* end
       if (fails) yield* refuse()
     })
-    return Effect.gen(function*() {
-      const undo: Array<() => Effect.Effect<void>> = []
-      const exit = yield* Effect.exit(steps(undo))
-      if (Exit.isFailure(exit)) {
-        for (let index = undo.length - 1; index >= 0; index--) yield* undo[index]!()
-      }
-      return yield* exit
-    })
+    return unwound(steps)
   }
 }
+
+/* Runs `steps` with a list for what undoes them, and runs that list backwards where they fail. */
+const unwound = (steps: (undo: Array<() => Effect.Effect<void>>) => Effect.Effect<void, unknown>) =>
+  Effect.gen(function*() {
+    const undo: Array<() => Effect.Effect<void>> = []
+    const exit = yield* Effect.exit(steps(undo))
+    if (Exit.isFailure(exit)) {
+      for (let index = undo.length - 1; index >= 0; index--) yield* undo[index]!()
+    }
+    return yield* exit
+  })
 
 export type EffectVariant = keyof typeof effectVariants
 
