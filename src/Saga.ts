@@ -49,11 +49,11 @@ import type * as Tracer from "effect/Tracer"
 import type * as Types from "effect/Types"
 import type { CompensationStack, Pivot } from "./CompensationStack.ts"
 import { withBranches } from "./internal/branches.ts"
-import * as options_ from "./internal/options.ts"
+import * as Check from "./internal/check.ts"
 import type { RunOptions, StepDefinition } from "./internal/run.ts"
 import { runStep } from "./internal/step.ts"
 import * as internal from "./internal/transact.ts"
-import type { CommittedIncomplete, Failure } from "./SagaError.ts"
+import { type CommittedIncomplete, CompensationFailed, type Failure } from "./SagaError.ts"
 import type { SagaReport } from "./SagaReport.ts"
 
 export type { CompensationStack, Pivot } from "./CompensationStack.ts"
@@ -279,8 +279,9 @@ export const pivot: <const Arg extends Effect.All.EffectAny | NameOptions | unde
   ? Effect.Effect<A, E, R | CompensationStack<never> | Pivot>
   : <A, E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CompensationStack<never> | Pivot> =
     withOptions(
-      (options: NameOptions | undefined) => nameOf("Saga.pivot", options, "pivot"),
-      (action, name) => runStep(action, { name, kind: "pivot", compensate: undefined, interruptible: false })
+      "Saga.pivot",
+      checkName,
+      (action, name = "pivot") => runStep(action, { name, kind: "pivot", compensate: undefined, interruptible: false })
     )
 
 /**
@@ -319,7 +320,7 @@ export const all = <
   O extends AllOptions
 >(arg: Arg, options?: O & NoExcess<O, AllOptions>): Effect.All.Return<Arg, O> => {
   checkBranches("Saga.all", options)
-  options_.checkOneOf("Saga.all: mode", options?.mode, ["default", "result"])
+  Check.oneOf("Saga.all: mode", options?.mode, ["default", "result"])
   return withBranches<unknown, unknown, unknown>(
     "all",
     options?.compensation ?? "sequential",
@@ -378,12 +379,14 @@ export const forEach: {
  *
  * **Details**
  *
- * When a compensation of the part fails, the savepoint fails with `CompensationFailed`.
+ * When a compensation of the part fails, the savepoint fails with `CompensationFailed`. When the part had a pivot and
+ * fails after it, the savepoint fails with `CommittedIncomplete`, as its saga would.
  *
  * **Gotchas**
  *
  * Do not redo what could not be undone: let a retry leave `CompensationFailed` alone, as in
- * `Effect.retry({ times: 2, while: (error) => error._tag !== "CompensationFailed" })`.
+ * `Effect.retry({ times: 2, while: (error) => !Saga.isCompensationFailed(error) })`. A savepoint that starts after the
+ * pivot of its saga undoes nothing: retry its steps, not the whole of it.
  *
  * **Example** (Undoing and redoing a part)
  *
@@ -415,12 +418,14 @@ export const savepoint: <const Arg extends Effect.All.EffectAny | NameOptions | 
   effectOrOptions?: Arg,
   options?: NameOptions
 ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
-  ? Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R>
-  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>>, R> =
-    withOptions(
-      (options: NameOptions | undefined) => nameOf("Saga.savepoint", options, "savepoint"),
-      internal.savepoint
-    )
+  ? Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>> | transact.Incomplete<E, R>, R>
+  : <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | Failure<E, CompensationStack.Error<R>> | transact.Incomplete<E, R>, R> = withOptions(
+    "Saga.savepoint",
+    checkName,
+    (self, name = "savepoint") => internal.savepoint(self, name)
+  )
 
 /**
  * Closes a saga: on any exit but success, what its steps have done is undone.
@@ -464,29 +469,25 @@ export const transact: <
 >(
   effectOrOptions?: Arg & NoExcess<Arg, TransactOptions>,
   options?: O & NoExcess<O, TransactOptions>
-) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? transact.Transacted<A, E, R, O>
-  : <A, E, R>(self: Effect.Effect<A, E, R>) => transact.Transacted<A, E, R, Arg> = withOptions(
-    (options: TransactOptions | undefined) => runOptions("Saga.transact", options),
-    internal.transact
-  )
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? Effect.Effect<
+    A,
+    | E
+    | Failure<E, CompensationStack.Error<R> | transact.TimeLimit<O>>
+    | transact.Incomplete<E, R>,
+    transact.Without<R>
+  >
+  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<
+    A,
+    | E
+    | Failure<E, CompensationStack.Error<R> | transact.TimeLimit<Arg>>
+    | transact.Incomplete<E, R>,
+    transact.Without<R>
+  > = withOptions("Saga.transact", runOptions, internal.transact)
 
 /**
  * @since 0.1.0
  */
 export declare namespace transact {
-  /**
-   * A closed saga: the errors of `Effect<A, E, R>` and those that undoing adds, without the requirements that only a
-   * saga provides.
-   *
-   * @category utility types
-   * @since 0.1.0
-   */
-  export type Transacted<A, E, R, O = {}> = Effect.Effect<
-    A,
-    E | Failure<E, CompensationStack.Error<R> | TimeLimit<O>> | Incomplete<E, R>,
-    Without<R>
-  >
-
   /**
    * The error of a compensation that a time limit in the options `O` ended.
    *
@@ -541,8 +542,8 @@ export const fn = <const O extends FnOptions = Omit<UnlimitedOptions, "name"> & 
   name: string,
   options?: O & NoExcess<O, FnOptions>
 ): fn.Make<O> => {
-  options_.checkName("Saga.fn", name)
-  options_.checkObject("Saga.fn", options)
+  Check.name("Saga.fn", name)
+  Check.options("Saga.fn", options)
   const settings = runOptions("Saga.fn", { ...options, name })
   const traced = Effect.fn(name, options)
   return ((body: (...args: Array<never>) => Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never>) =>
@@ -562,12 +563,33 @@ export declare namespace fn {
   export interface Make<O extends TransactOptions> {
     <Eff extends Effect.All.EffectAny, A, Args extends ReadonlyArray<unknown>>(
       body: (this: unassigned, ...args: Args) => Generator<Eff, A, never>
-    ): (...args: Args) => transact.Transacted<A, Effect.Error<Eff>, Effect.Services<Eff>, O>
+    ): (...args: Args) => Effect.Effect<
+      A,
+      | Effect.Error<Eff>
+      | Failure<Effect.Error<Eff>, CompensationStack.Error<Effect.Services<Eff>> | transact.TimeLimit<O>>
+      | transact.Incomplete<Effect.Error<Eff>, Effect.Services<Eff>>,
+      transact.Without<Effect.Services<Eff>>
+    >
     <Self, Eff extends Effect.All.EffectAny, A, Args extends ReadonlyArray<unknown>>(
       body: (this: Self, ...args: Args) => Generator<Eff, A, never>
-    ): (this: Self, ...args: Args) => transact.Transacted<A, Effect.Error<Eff>, Effect.Services<Eff>, O>
+    ): (this: Self, ...args: Args) => Effect.Effect<
+      A,
+      | Effect.Error<Eff>
+      | Failure<Effect.Error<Eff>, CompensationStack.Error<Effect.Services<Eff>> | transact.TimeLimit<O>>
+      | transact.Incomplete<Effect.Error<Eff>, Effect.Services<Eff>>,
+      transact.Without<Effect.Services<Eff>>
+    >
   }
 }
+
+/**
+ * Whether an error is a `CompensationFailed`: what was done is not, or not wholly, undone.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isCompensationFailed = (error: unknown): error is CompensationFailed<unknown, unknown> =>
+  error instanceof CompensationFailed
 
 /**
  * The report of the saga that failed with `cause`: what became of each step. `None` where the cause comes from no saga.
@@ -607,12 +629,14 @@ type AnyEffect = Effect.Effect<unknown, unknown, unknown>
  * not where the effect comes in. The signature above each use is the type of what `run` does.
  */
 function withOptions<Options, Settings>(
-  check: (options: Options | undefined) => Settings,
+  where: string,
+  check: (where: string, options: Options | undefined) => Settings,
   run: (self: AnyEffect, settings: Settings) => AnyEffect
 ) {
   return (first?: unknown, second?: unknown): never => {
-    if (Effect.isEffect(first)) return run(first, check(second as Options | undefined)) as never
-    const settings = check(first as Options | undefined)
+    if (Effect.isEffect(first)) return run(first, check(where, second as Options | undefined)) as never
+    Check.noPromise(`${where}: effect`, first)
+    const settings = check(where, first as Options | undefined)
     return ((self: AnyEffect) => run(self, settings)) as never
   }
 }
@@ -621,6 +645,7 @@ function withOptions<Options, Settings>(
 function stepOf(kind: "step" | "stepExit") {
   return (first: unknown, second: unknown, third?: unknown): never => {
     if (Effect.isEffect(first)) return runStep(first, defineStep(kind, second, third)) as never
+    if (typeof second === "function") Check.effect(`Saga.${kind}: action`, first)
     const definition = defineStep(kind, first, second)
     return ((action: AnyEffect) => runStep(action, definition)) as never
   }
@@ -628,7 +653,7 @@ function stepOf(kind: "step" | "stepExit") {
 
 const defineStep = (kind: "step" | "stepExit", compensate: unknown, options: unknown): StepDefinition => {
   if (typeof compensate !== "function") {
-    options_.checkFunction(`Saga.${kind}: compensate`, compensate, "a function that returns an Effect")
+    Check.callback(`Saga.${kind}: compensate`, compensate, "a function that returns an Effect")
   }
   const checked = options === undefined ? undefined : checkStep(`Saga.${kind}`, options as StepOptions)
   return {
@@ -640,25 +665,25 @@ const defineStep = (kind: "step" | "stepExit", compensate: unknown, options: unk
 }
 
 const checkStep = (where: string, options: StepOptions): StepOptions => {
-  options_.checkObject(where, options)
-  options_.checkName(where, options.name)
-  options_.checkBoolean(`${where}: interruptible`, options.interruptible)
+  Check.options(where, options)
+  Check.name(where, options.name)
+  Check.flag(`${where}: interruptible`, options.interruptible)
   return options
 }
 
-const nameOf = (where: string, options: NameOptions | undefined, fallback: string): string => {
-  options_.checkObject(where, options)
-  options_.checkName(where, options?.name)
-  return options?.name ?? fallback
+function checkName(where: string, options: NameOptions | undefined): string | undefined {
+  Check.options(where, options)
+  Check.name(where, options?.name)
+  return options?.name
 }
 
-const runOptions = (where: string, options: TransactOptions | undefined): RunOptions => {
+function runOptions(where: string, options: TransactOptions | undefined): RunOptions {
   if (options === undefined) return defaults
-  options_.checkObject(where, options)
-  options_.checkName(where, options.name)
-  options_.checkOneOf(`${where}: onCompensationFailure`, options.onCompensationFailure, ["continue", "stop"])
+  Check.options(where, options)
+  Check.name(where, options.name)
+  Check.oneOf(`${where}: onCompensationFailure`, options.onCompensationFailure, ["continue", "stop"])
   if (options.compensateWhen !== undefined) {
-    options_.checkFunction(
+    Check.callback(
       `${where}: compensateWhen`,
       options.compensateWhen,
       "a function from a cause to true or false"
@@ -667,8 +692,8 @@ const runOptions = (where: string, options: TransactOptions | undefined): RunOpt
   return {
     name: options.name ?? defaults.name,
     onCompensationFailure: options.onCompensationFailure ?? defaults.onCompensationFailure,
-    compensationTimeout: options_.checkDuration(`${where}: compensationTimeout`, options.compensationTimeout),
-    unwindTimeout: options_.checkDuration(`${where}: unwindTimeout`, options.unwindTimeout),
+    compensationTimeout: Check.duration(`${where}: compensationTimeout`, options.compensationTimeout),
+    unwindTimeout: Check.duration(`${where}: unwindTimeout`, options.unwindTimeout),
     compensateWhen: options.compensateWhen
   }
 }
@@ -683,9 +708,9 @@ const defaults: RunOptions = {
 
 const checkBranches = (where: string, options: BranchOptions | undefined): void => {
   if (options === undefined) return
-  options_.checkObject(where, options)
-  options_.checkConcurrency(where, options.concurrency)
-  options_.checkOneOf(`${where}: compensation`, options.compensation, ["sequential", "parallel"])
+  Check.options(where, options)
+  Check.concurrency(where, options.concurrency)
+  Check.oneOf(`${where}: compensation`, options.compensation, ["sequential", "parallel"])
 }
 
 const isIterable = <A>(value: Iterable<A> | Record<string, A>): value is Iterable<A> => Symbol.iterator in value

@@ -67,6 +67,16 @@ export class CompensationFailed<out E, out CE> extends Data.TaggedError("Compens
   declare readonly reason: Cause.Cause<E>
   declare readonly failures: ReadonlyArray<StepFailure<CE>>
 
+  constructor(fields: {
+    readonly saga: string
+    readonly reason: Cause.Cause<E>
+    readonly failures: ReadonlyArray<StepFailure<CE>>
+    readonly report: SagaReport.SagaReport
+  }) {
+    super(fields)
+    showAsMessage(this, ["reason", "failures", "report"])
+  }
+
   /** All failures in one cause, each annotated with its `FailureOrigin`: why the saga failed, then the compensations. */
   override get cause(): Cause.Cause<E | CE> {
     return Cause.fromReasons<E | CE>([
@@ -79,14 +89,6 @@ export class CompensationFailed<out E, out CE> extends Data.TaggedError("Compens
 
   override get message(): string {
     return SagaReport.render(this.report)
-  }
-
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
-
-  override [Inspectable.NodeInspectSymbol](): string {
-    return this.toString()
   }
 }
 
@@ -107,16 +109,17 @@ export class CommittedIncomplete<out E> extends Data.TaggedError("CommittedIncom
 
   declare readonly reason: Cause.Cause<E>
 
+  constructor(fields: {
+    readonly saga: string
+    readonly reason: Cause.Cause<E>
+    readonly report: SagaReport.SagaReport
+  }) {
+    super(fields)
+    showAsMessage(this, ["reason", "report"])
+  }
+
   override get message(): string {
     return SagaReport.render(this.report)
-  }
-
-  override toString(): string {
-    return `${this._tag}: ${this.message}`
-  }
-
-  override [Inspectable.NodeInspectSymbol](): string {
-    return this.toString()
   }
 }
 
@@ -128,6 +131,20 @@ export class CommittedIncomplete<out E> extends Data.TaggedError("CommittedIncom
  * @since 0.1.0
  */
 export type Failure<E, CE> = [CE] extends [never] ? never : CompensationFailed<E, CE>
+
+/*
+ * Wherever these errors are printed, their message is what people need: not the frames in which a saga ended, which are
+ * those of this library, and not the fields, which are dumped at length when an error ends the process.
+ */
+const showAsMessage = (error: Error & { readonly _tag: string }, fields: ReadonlyArray<string>): void => {
+  const text = () => `${error._tag}: ${error.message}`
+  Object.defineProperties(error, {
+    stack: { get: text, configurable: true },
+    toString: { value: text, configurable: true },
+    [Inspectable.NodeInspectSymbol]: { value: text, configurable: true }
+  })
+  for (const field of fields) Object.defineProperty(error, field, { enumerable: false })
+}
 
 /** Annotates a failure with where it comes from. */
 export const withOrigin = <E>(reason: Cause.Reason<E>, origin: FailureOrigin["Service"]): Cause.Reason<E> =>

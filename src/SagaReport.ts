@@ -9,7 +9,7 @@
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { causeLines, causeSummary, withMessage } from "./internal/render.ts"
+import { causeLines, causeSummary, interrupted, withMessage } from "./internal/render.ts"
 import type { SagaEvent, SagaStarted } from "./SagaEvent.ts"
 
 /* Only name, message and stack of an error are stored; fields that stand for a message are stored as one. */
@@ -89,6 +89,8 @@ export class StepReport extends Schema.Class<StepReport>("effect-saga/SagaReport
  */
 export class SagaReport extends Schema.Class<SagaReport>("effect-saga/SagaReport")({
   saga: Schema.String,
+  /** The run of the saga, as in its events. */
+  run: Schema.String,
   status: Schema.Literals(["Running", "Compensating", "Completed", "Compensated", "Failed"]),
   /** The path of the pivot that committed the saga. */
   pivot: Schema.UndefinedOr(Schema.String),
@@ -109,20 +111,21 @@ export class SagaReport extends Schema.Class<SagaReport>("effect-saga/SagaReport
  * @since 0.1.0
  */
 export const fromEvents = (events: ReadonlyArray<SagaEvent>): SagaReport => {
+  const start = events[0]
+  if (start === undefined || start._tag !== "SagaStarted") {
+    throw new RangeError("SagaReport.fromEvents: the first event has to be the SagaStarted of the saga")
+  }
   const steps = new Map<string, Draft>()
   const committed = new Set<string>()
   const report: SagaDraft = {
-    saga: "saga",
+    saga: start.saga,
+    run: start.run,
     status: "Running",
     pivot: undefined,
     cause: undefined,
     failedBy: [],
-    startedAt: 0,
+    startedAt: start.at,
     endedAt: undefined
-  }
-  const start = events[0]
-  if (start === undefined || start._tag !== "SagaStarted") {
-    throw new RangeError("SagaReport.fromEvents: the first event has to be the SagaStarted of the saga")
   }
   for (const event of events) apply(event, start, report, steps, committed)
   return new SagaReport({
@@ -147,8 +150,8 @@ export const render = (report: SagaReport): string => {
     [
       headline(report),
       "",
-      ...stepLines(report.steps),
-      ...(report.cause === undefined ? [] : ["", whyFailed(report), ...indent(causeLines(report.cause))]),
+      ...stepLines(report),
+      ...causeSection(report),
       ...failed.slice(0, maxFailures).flatMap((step) => [
         "",
         `Compensation of ${quote(step.path)} failed:`,
@@ -179,12 +182,7 @@ const apply = (
 ): void => {
   const outermost = event.run === start.run
   switch (event._tag) {
-    case "SagaStarted": {
-      if (!outermost) return
-      report.saga = event.saga
-      report.startedAt = event.at
-      return
-    }
+    case "SagaStarted":
     case "StepStarted":
       return
     case "StepSucceeded":
@@ -281,7 +279,7 @@ const quote = (name: string): string => `"${shorten(name, maxName)}"`
 const words: Record<Outcome, string> = {
   Succeeded: "succeeded",
   Failed: "failed",
-  Unknown: "outcome unknown: it may have taken effect",
+  Unknown: "OUTCOME UNKNOWN",
   Compensated: "compensated",
   CompensationFailed: "COMPENSATION FAILED",
   Remaining: "NOT UNDONE",
@@ -291,9 +289,12 @@ const words: Record<Outcome, string> = {
 
 const headline = (report: SagaReport): string => {
   const saga = `Saga ${quote(report.saga)}`
+  const unknown = report.steps.filter(isUnknown).map((step) => quote(step.path))
   switch (report.status) {
     case "Running":
-      return report.steps.some(isLeft)
+      return report.pivot !== undefined
+        ? `A part of ${saga.replace("Saga", "saga")} failed after its pivot ${quote(report.pivot)}: it counts as done.`
+        : report.steps.some(isLeft)
         ? `A part of saga ${quote(report.saga)} could not be undone completely.`
         : `${saga} is running.`
     case "Compensating":
@@ -301,7 +302,9 @@ const headline = (report: SagaReport): string => {
     case "Completed":
       return `${saga} completed.`
     case "Compensated":
-      return `${saga} failed and was undone.`
+      return unknown.length === 0
+        ? `${saga} failed and was undone.`
+        : `${saga} failed and was undone, but nobody knows whether ${unknown.slice(0, 5).join(", ")} took effect.`
     case "Failed":
       return report.pivot !== undefined
         ? `${saga} failed after its pivot ${quote(report.pivot)}: it counts as done and was not undone.`
@@ -311,7 +314,7 @@ const headline = (report: SagaReport): string => {
   }
 }
 
-const stepLines = (steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {
+const stepLines = ({ failedBy, steps }: SagaReport): ReadonlyArray<string> => {
   if (steps.length === 0) return ["  no step ended"]
   const shown = selectSteps(steps)
   const width = Math.min(maxName, Math.max(...shown.map(([, step]) => step === undefined ? 0 : step.path.length)))
@@ -319,13 +322,18 @@ const stepLines = (steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {
   return shown.map(([index, step]) =>
     step === undefined
       ? `  ${" ".repeat(digits)}  ... ${index} more`
-      : `  ${String(index + 1).padStart(digits)}  ${shorten(step.path, maxName).padEnd(width)}  ${words[step.outcome]}${
-        attempts(step)
+      : `  ${String(index + 1).padStart(digits)}  ${shorten(step.path, maxName).padEnd(width)}  ${
+        became(step, failedBy)
       }`
   )
 }
 
-const attempts = (step: StepReport): string => step.attempt > 1 ? ` (attempt ${step.attempt})` : ""
+/* Why a step failed stands here where it is not among the reasons of the saga: it was retried, or handled. */
+const became = (step: StepReport, failedBy: ReadonlyArray<string>): string => {
+  const attempt = step.attempt > 1 ? ` (attempt ${step.attempt})` : ""
+  const why = step.cause === undefined || failedBy.includes(step.path) ? "" : `: ${causeSummary(step.cause)}`
+  return `${words[step.outcome]}${attempt}${why}`
+}
 
 /* The steps that went wrong are always shown; of the others the first and the last where there are too many. */
 const selectSteps = (steps: ReadonlyArray<StepReport>): ReadonlyArray<readonly [number, StepReport | undefined]> => {
@@ -345,14 +353,23 @@ const selectSteps = (steps: ReadonlyArray<StepReport>): ReadonlyArray<readonly [
   return out
 }
 
-const isTrouble = (step: StepReport): boolean => step.outcome === "Failed" || step.outcome === "Unknown" || isLeft(step)
+const isTrouble = (step: StepReport): boolean => step.outcome === "Failed" || isUnknown(step) || isLeft(step)
+
+const isUnknown = (step: StepReport): boolean => step.outcome === "Unknown"
 
 const isLeft = (step: StepReport): boolean => step.outcome === "CompensationFailed" || step.outcome === "Remaining"
 
-const whyFailed = (report: SagaReport): string =>
-  report.failedBy.length === 0
-    ? "It failed because of:"
-    : `It failed because of ${report.failedBy.slice(0, 5).map(quote).join(", ")}:`
+const causeSection = ({ cause, failedBy }: SagaReport): ReadonlyArray<string> => {
+  if (cause === undefined) return []
+  const lines = causeLines(cause)
+  if (lines.length === 1 && lines[0] === interrupted) return ["", "It was interrupted."]
+  const steps = failedBy.slice(0, 5).map(quote).join(", ")
+  return [
+    "",
+    failedBy.length === 0 ? "It failed between steps, because of:" : `It failed because of ${steps}:`,
+    ...indent(lines)
+  ]
+}
 
 /** Whether a failure of `step` is among those of `saga`. */
 export const sharesReason = (step: Cause.Cause<unknown>, saga: Cause.Cause<unknown>): boolean =>
@@ -365,11 +382,15 @@ const isSameFailure = (one: Cause.Reason<unknown>, other: Cause.Reason<unknown>)
 const thrown = (reason: Cause.Fail<unknown> | Cause.Die): unknown =>
   reason._tag === "Fail" ? reason.error : reason.defect
 
-const leftLines = (report: SagaReport): ReadonlyArray<string> => {
-  const left = report.steps.filter(isLeft)
-  if (left.length === 0) return []
-  const names = left.slice(0, maxSteps).map((step) => shorten(step.path, maxName)).join(", ")
-  return ["", `Left to undo: ${names}${left.length > maxSteps ? ` and ${left.length - maxSteps} more` : ""}.`]
+const leftLines = ({ steps }: SagaReport): ReadonlyArray<string> => [
+  ...listed("Left to undo", steps.filter(isLeft)),
+  ...listed("To be looked up", steps.filter(isUnknown))
+]
+
+const listed = (what: string, steps: ReadonlyArray<StepReport>): ReadonlyArray<string> => {
+  if (steps.length === 0) return []
+  const names = steps.slice(0, maxSteps).map((step) => shorten(step.path, maxName)).join(", ")
+  return ["", `${what}: ${names}${steps.length > maxSteps ? ` and ${steps.length - maxSteps} more` : ""}.`]
 }
 
 const indent = (lines: ReadonlyArray<string>): ReadonlyArray<string> => lines.map((line) => `  │ ${line}`)

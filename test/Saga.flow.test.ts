@@ -408,11 +408,32 @@ describe("pivot", () => {
 
       yield* Effect.andThen(
         step("reserve"),
-        part.pipe(Saga.savepoint, Effect.catchTag("Declined", () => note("later")))
+        part.pipe(Saga.savepoint, Effect.catchTag("CommittedIncomplete", () => note("later")))
       )
         .pipe(Saga.transact)
 
       assert.deepStrictEqual(lines, ["reserve", "pack", "charge", "later"])
+    }))
+
+  it.effect("is not repeated by a retry of the savepoint around it that leaves CommittedIncomplete alone", () =>
+    Effect.gen(function*() {
+      const { lines, note, step } = makeLedger()
+      const part = Effect.gen(function*() {
+        yield* step("pack")
+        yield* Saga.pivot(note("charge"))
+        return yield* new Declined({})
+      })
+
+      const error = yield* part.pipe(
+        Saga.savepoint,
+        Effect.retry({ times: 2, while: (error) => error._tag === "Declined" }),
+        Saga.transact,
+        Effect.flip
+      )
+
+      assert.deepStrictEqual(lines, ["pack", "charge"])
+      assert.strictEqual(error._tag, "CommittedIncomplete")
+      assert.include(error.message, "Declined")
     }))
 
   it.effect("holds when the saga is interrupted later", () =>

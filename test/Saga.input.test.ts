@@ -118,6 +118,28 @@ describe("compensations", () => {
     ["stepExit with the action last", "Saga.stepExit", (compensate) => stepExit(compensate)(never)]
   ]
 
+  const actions = [Promise.resolve(), async () => {}, 1, {}, null, undefined]
+
+  for (const [where, make] of [["Saga.step", step], ["Saga.stepExit", stepExit]] as const) {
+    it(`${where} rejects an action that is no effect, and says how to make it one`, () => {
+      for (const action of actions) {
+        const error = thrownBy(() => make(action, () => Effect.void))
+
+        assert.instanceOf(error, RangeError)
+        assert.include(error.message, `${where}: action has to be an Effect (wrap a promise in Effect.tryPromise)`)
+      }
+    })
+  }
+
+  for (const [where, make] of [["Saga.transact", Saga.transact], ["Saga.savepoint", Saga.savepoint]] as const) {
+    it(`${where} rejects a promise`, () => {
+      const error = thrownBy(() => (make as (effect: unknown) => unknown)(Promise.resolve()))
+
+      assert.instanceOf(error, RangeError)
+      assert.include(error.message, `${where}: effect has to be an Effect (wrap a promise in Effect.tryPromise)`)
+    })
+  }
+
   for (const [written, where, call] of calls) {
     it(`${written} rejects a compensation that is no function`, () => {
       // An effect in the first place is the action.

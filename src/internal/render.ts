@@ -10,12 +10,15 @@ import { guarded } from "./guard.ts"
 const maxLines = 12
 const maxLineLength = 300
 
+/** How an interruption is shown. */
+export const interrupted = "Interrupted"
+
 /** The lines of each failure in `cause`: what failed, then where. */
 export const causeLines = (cause: Cause.Cause<unknown>): ReadonlyArray<string> => {
   const reasons = cause.reasons.filter((reason) => reason._tag !== "Interrupt")
   const lines = reasons.slice(0, 10).flatMap(reasonLines)
   if (reasons.length > 10) lines.push(`... and ${reasons.length - 10} more failures`)
-  if (reasons.length < cause.reasons.length) lines.push("Interrupted")
+  if (reasons.length < cause.reasons.length) lines.push(interrupted)
   return lines
 }
 
@@ -26,7 +29,7 @@ export const causeSummary = (cause: Cause.Cause<unknown>): string => {
 }
 
 const reasonLines = (reason: Cause.Reason<unknown>): ReadonlyArray<string> => {
-  if (reason._tag === "Interrupt") return ["Interrupted"]
+  if (reason._tag === "Interrupt") return [interrupted]
   const error = reason._tag === "Fail" ? reason.error : reason.defect
   const suffix = reason._tag === "Die" ? " (a defect)" : ""
   const lines = guarded(() => errorLines(error)) ?? ["a failure that can't be shown"]
@@ -36,8 +39,10 @@ const reasonLines = (reason: Cause.Reason<unknown>): ReadonlyArray<string> => {
 const errorLines = (error: unknown): ReadonlyArray<string> => {
   if (!(error instanceof Error)) return bounded(Formatter.format(error).split("\n"))
   const header = headerOf(error).split("\n")
-  // What could not be undone in a part of the saga is in the report of the whole.
-  if ("report" in error) return bounded(header.slice(0, 1))
+  // What became of the steps of a part is in the report of the whole; why the part failed is not.
+  if ("report" in error && "reason" in error && Cause.isCause(error.reason)) {
+    return bounded([header[0]!, ...causeLines(error.reason).map((line) => `  ${line}`)])
+  }
   const frames = typeof error.stack === "string" ? error.stack.split("\n").filter(isUserFrame) : []
   const nested = error.cause === undefined || Cause.isCause(error.cause) ? [] : [`caused by ${headerOf(error.cause)}`]
   return bounded([...header, ...frames.map((frame) => `    ${frame.trim()}`), ...nested])
@@ -68,7 +73,7 @@ export const withMessage = (failure: unknown): unknown =>
 
 /* Frames of the runtime say nothing about the saga that failed. */
 const isUserFrame = (line: string): boolean =>
-  /^\s+at /.test(line) && !/node_modules\/effect(-saga)?\/|node:internal|Generator\.next/.test(line)
+  /^\s+at /.test(line) && !/node_modules\/effect(-saga)?\/|node:|Generator\.next/.test(line)
 
 const bounded = (lines: ReadonlyArray<string>): ReadonlyArray<string> => {
   const shown = lines.slice(0, maxLines).map((line) =>

@@ -101,8 +101,6 @@ export interface ParallelGroup {
 
 export class Frame {
   readonly run: Run
-  /** The frame around this one, across the border of a nested saga too. */
-  readonly parent: Frame | undefined
   /** The place in the outermost saga, empty for that saga itself. */
   readonly path: string
   /** The group that this branch belongs to, where its branches unwind side by side. */
@@ -120,7 +118,6 @@ export class Frame {
 
   constructor(run: Run, parent: Frame | undefined, path: string, group: ParallelGroup | undefined) {
     this.run = run
-    this.parent = parent
     this.outer = parent !== undefined && parent.run === run ? parent : undefined
     this.path = path
     this.group = group

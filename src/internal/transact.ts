@@ -110,11 +110,7 @@ const join = (_frame: Frame, value: unknown): Effect.Effect<unknown> => Effect.s
 const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
   const run = frame.run
   if (run.committedBy !== undefined) {
-    return finish(run, cause, "SagaFailed", () => {
-      const report = reportOf(run)
-      const error = new CommittedIncomplete({ saga: run.options.name, reason: withOrigins(cause, report), report })
-      return raise(Cause.makeFailReason(error), cause)
-    })
+    return finish(run, cause, "SagaFailed", () => committedIncomplete(run, cause))
   }
   const refused = decline(run, cause)
   if (refused === true) {
@@ -143,7 +139,10 @@ const decline = (run: Run, cause: Cause.Cause<unknown>): boolean | Cause.Cause<n
 
 const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
   const run = frame.run
-  if (run.committedBy !== undefined) return Effect.failCause(cause)
+  if (run.committedBy !== undefined) {
+    // A pivot of its own is known to its type, and a retry must not repeat what counts as done.
+    return Effect.failCause(frame.contains(run.committedBy.frame) ? committedIncomplete(run, cause) : cause)
+  }
   // The saga around must not end before its savepoint has: it may run in another fiber.
   frame.outer!.enter()
   return Effect.map(Effect.ensuring(unwind(frame, cause), Effect.sync(() => frame.outer!.leave())), (rollback) => {
@@ -179,6 +178,12 @@ const compensationFailed = (run: Run, reason: Cause.Cause<unknown>, failures: Re
     failures: failures.map(({ cause, entry }) => ({ step: pathOf(entry), cause })),
     report
   })
+}
+
+const committedIncomplete = (run: Run, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const report = reportOf(run)
+  const error = new CommittedIncomplete({ saga: run.options.name, reason: withOrigins(cause, report), report })
+  return raise(Cause.makeFailReason(error), cause)
 }
 
 /* Names the step of each failure, as long as it can be told by identity: not after it was stored or sent. */
