@@ -482,7 +482,7 @@ export const transact: <
     | Failure<E, CompensationStack.Error<R> | transact.TimeLimit<Arg>>
     | transact.Incomplete<E, R>,
     transact.Without<R>
-  > = withOptions("Saga.transact", runOptions, internal.transact)
+  > = withOptions("Saga.transact", transactOptions, internal.transact)
 
 /**
  * @since 0.1.0
@@ -677,9 +677,15 @@ function checkName(where: string, options: NameOptions | undefined): string | un
   return options?.name
 }
 
-function runOptions(where: string, options: TransactOptions | undefined): RunOptions {
+/* `Effect.fn` hands its arguments to what follows the body: they must not be taken for options. */
+function transactOptions(where: string, options: TransactOptions | undefined): RunOptions {
   if (options === undefined) return defaults
   Check.options(where, options)
+  Check.keys(where, options, Object.keys(defaults))
+  return runOptions(where, options)
+}
+
+function runOptions(where: string, options: TransactOptions): RunOptions {
   Check.name(where, options.name)
   Check.oneOf(`${where}: onCompensationFailure`, options.onCompensationFailure, ["continue", "stop"])
   if (options.compensateWhen !== undefined) {

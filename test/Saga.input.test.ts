@@ -131,6 +131,27 @@ describe("compensations", () => {
     })
   }
 
+  it("Saga.transact rejects options that it does not have", () => {
+    const options = { name: "order", compensationTimeOut: "1 second" }
+
+    const error = thrownBy(() => (Saga.transact as (options: unknown) => unknown)(options))
+
+    assert.instanceOf(error, RangeError)
+    assert.include(error.message, "Saga.transact: options has to be an object of name, onCompensationFailure,")
+    assert.include(error.message, "compensationTimeOut")
+  })
+
+  it("Saga.transact does not take an argument of Effect.fn for options", () => {
+    const order = Effect.fn("order")(function*(user: { readonly id: string }) {
+      return user.id
+    }, Saga.transact as <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>)
+
+    const error = thrownBy(() => order({ id: "ada" }))
+
+    assert.instanceOf(error, RangeError)
+    assert.include(error.message, "one with id")
+  })
+
   for (const [where, make] of [["Saga.transact", Saga.transact], ["Saga.savepoint", Saga.savepoint]] as const) {
     it(`${where} rejects a promise`, () => {
       const error = thrownBy(() => (make as (effect: unknown) => unknown)(Promise.resolve()))

@@ -34,6 +34,11 @@ export const options = (where: string, options: unknown): void => {
   }
 }
 
+export const keys = (where: string, options: object, allowed: ReadonlyArray<string>): void => {
+  const unknown = Object.keys(options).find((key) => !allowed.includes(key))
+  if (unknown !== undefined) reject(`${where}: options`, `an object of ${allowed.join(", ")}`, `one with ${unknown}`)
+}
+
 export const name = (where: string, name: unknown): void => {
   if (name !== undefined && (typeof name !== "string" || name.trim() === "")) {
     reject(`${where}: name`, "a string that is not empty", name)
