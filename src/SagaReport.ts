@@ -308,7 +308,7 @@ const headline = (report: SagaReport): string => {
     case "Failed":
       return report.pivot !== undefined
         ? `${saga} failed after its pivot ${quote(report.pivot)}: it counts as done and was not undone.`
-        : report.steps.some((step) => step.outcome === "CompensationFailed")
+        : report.steps.some((step) => step.outcome === "CompensationFailed" || step.outcome === "Compensated")
         ? `${saga} failed and could not be undone completely.`
         : `${saga} failed and was not undone.`
   }

@@ -578,7 +578,9 @@ describe("under an observer and time limits, a compensation that dies with", () 
 
 describe("a step and its compensation that succeed with", () => {
   for (
-    const [label, make] of failures.filter(([label]) => !/^an? (frozen )?error|error that|AggregateError/.test(label))
+    const [label, make] of failures.filter(([label]) =>
+      !/^an? (frozen )?error|error that|AggregateError|^a promise/.test(label)
+    )
   ) {
     it.effect(`${label} hand it on unchanged`, () =>
       Effect.gen(function*() {
@@ -598,6 +600,20 @@ describe("a step and its compensation that succeed with", () => {
         assert.isTrue(Object.is((yield* Ref.get(given))[0], value))
       }))
   }
+})
+
+describe("a compensation that succeeds with a promise", () => {
+  it.effect("counts as failed, and says what to do", () =>
+    Effect.gen(function*() {
+      const saga = Saga.step(Effect.void, () => Effect.sync(() => Promise.reject(new Error("refused")))).pipe(
+        Effect.andThen(Effect.fail("out of stock")),
+        Saga.transact
+      )
+
+      const cause = yield* Effect.flip(Effect.sandbox(saga)) as Effect.Effect<Cause.Cause<unknown>>
+
+      assert.include(compensationFailedIn(cause).message, "wrap it in Effect.tryPromise")
+    }))
 })
 
 describe("report", () => {

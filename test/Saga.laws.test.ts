@@ -5,6 +5,7 @@ import {
   arbitraryInterruption,
   arbitrarySaga,
   arbitraryTree,
+  hasDetached,
   type Line,
   nameOf,
   type Observation,
@@ -51,9 +52,6 @@ const isConcurrent = ({ tree }: Place): boolean => tree._tag === "Branches" && t
 /** Whether a parallel group between `outer` and `place` is undone as one. */
 const isGrouped = (place: Place, outer: Place): boolean =>
   upwards(place).some((between) => isParallel(between) && between !== outer && upwards(between).includes(outer))
-
-const hasDetached = ({ children, tree }: Place): boolean =>
-  (tree._tag === "Step" && tree.kind === "detached") || children.some(hasDetached)
 
 /** Whether of two steps, of which `second` ended later, `second` has to be undone before `first`. */
 const isOrdered = (observation: Observation, first: Place, second: Place): boolean => {

@@ -14,9 +14,9 @@ const maxLineLength = 300
 export const interrupted = "Interrupted"
 
 /** The lines of each failure in `cause`: what failed, then where. */
-export const causeLines = (cause: Cause.Cause<unknown>): ReadonlyArray<string> => {
+export const causeLines = (cause: Cause.Cause<unknown>, depth = 0): ReadonlyArray<string> => {
   const reasons = cause.reasons.filter((reason) => reason._tag !== "Interrupt")
-  const lines = reasons.slice(0, 10).flatMap(reasonLines)
+  const lines = reasons.slice(0, 10).flatMap((reason) => reasonLines(reason, depth))
   if (reasons.length > 10) lines.push(`... and ${reasons.length - 10} more failures`)
   if (reasons.length < cause.reasons.length) lines.push(interrupted)
   return lines
@@ -28,21 +28,22 @@ export const causeSummary = (cause: Cause.Cause<unknown>): string => {
   return lines.length === 0 ? "no cause given" : lines[0]!
 }
 
-const reasonLines = (reason: Cause.Reason<unknown>): ReadonlyArray<string> => {
+const reasonLines = (reason: Cause.Reason<unknown>, depth: number): ReadonlyArray<string> => {
   if (reason._tag === "Interrupt") return [interrupted]
   const error = reason._tag === "Fail" ? reason.error : reason.defect
   const suffix = reason._tag === "Die" ? " (a defect)" : ""
-  const lines = guarded(() => errorLines(error)) ?? ["a failure that can't be shown"]
+  const lines = guarded(() => errorLines(error, depth)) ?? ["a failure that can't be shown"]
   return [lines[0] + suffix, ...lines.slice(1)]
 }
 
-const errorLines = (error: unknown): ReadonlyArray<string> => {
+const errorLines = (error: unknown, depth: number): ReadonlyArray<string> => {
   if (!(error instanceof Error)) return bounded(Formatter.format(error).split("\n"))
-  const header = headerOf(error).split("\n")
-  // What became of the steps of a part is in the report of the whole; why the part failed is not.
-  if ("report" in error && "reason" in error && Cause.isCause(error.reason)) {
-    return bounded([header[0]!, ...causeLines(error.reason).map((line) => `  ${line}`)])
+  // The error of a saga or a savepoint inside this one: its message is a report, and would hold those inside it again.
+  if ("saga" in error && "reason" in error && Cause.isCause(error.reason)) {
+    const header = `${error.name} of saga "${String(error.saga).slice(0, 100)}"`
+    return depth >= 3 ? [header] : bounded([header, ...causeLines(error.reason, depth + 1).map((line) => `  ${line}`)])
   }
+  const header = headerOf(error).split("\n")
   const frames = typeof error.stack === "string" ? error.stack.split("\n").filter(isUserFrame) : []
   const nested = error.cause === undefined || Cause.isCause(error.cause) ? [] : [`caused by ${headerOf(error.cause)}`]
   return bounded([...header, ...frames.map((frame) => `    ${frame.trim()}`), ...nested])

@@ -74,6 +74,7 @@ export class Run {
   /** Set when a group of branches that unwind side by side was opened. */
   hasParallelGroups = false
   ended = false
+  private claimed: Set<string> | undefined = undefined
   /** How many steps have started in this saga and those nested in it. */
   started = 0
   private readonly number: number
@@ -87,6 +88,11 @@ export class Run {
     this.number = ++runs
     this.clock = fiber.getRef(Clock.Clock)
     this.observer = observer === SagaObserver.ignore ? undefined : observer
+  }
+
+  /** The paths that are taken in this saga and those nested in it. */
+  get paths(): Set<string> {
+    return this.claimed ??= new Set()
   }
 
   get id(): string {
@@ -135,10 +141,18 @@ export class Frame {
   }
 
   private claim(occurrences: Map<string, number>, name: string): string {
-    const occurrence = (occurrences.get(name) ?? 0) + 1
+    const { paths } = this.run.root
+    const prefix = this.path === "" ? name : `${this.path}/${name}`
+    let occurrence = occurrences.get(name) ?? 0
+    let path: string
+    // Names may hold what paths are made of, so that two ways lead to one path.
+    do {
+      occurrence++
+      path = occurrence === 1 ? prefix : `${prefix}#${occurrence}`
+    } while (paths.has(path))
+    paths.add(path)
     occurrences.set(name, occurrence)
-    const segment = occurrence === 1 ? name : `${name}#${occurrence}`
-    return this.path === "" ? segment : `${this.path}/${segment}`
+    return path
   }
 
   enter(): void {

@@ -39,7 +39,7 @@ const runObserved = <A, E, R>(action: Effect.Effect<A, E, R>, entry: Entry): Eff
       const heard = committed === undefined
         ? observe(run, entry)
         : Effect.andThen(observe(run, entry), observe(run, committed))
-      return Effect.map(heard, () => entry.frame.leave())
+      return Effect.ensuring(heard, Effect.sync(() => entry.frame.leave()))
     })
   )
 }

@@ -8,7 +8,7 @@ import * as SagaReport from "../SagaReport.ts"
 import { guarded } from "./guard.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
-import { CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
+import { blockedBy, CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
 import { type Rollback, take, unwind } from "./unwind.ts"
 
 /** The run that a cause comes from, as an annotation: the report is made when somebody asks for it. */
@@ -43,8 +43,8 @@ export const transact = (
 
     const started = record(run, { _tag: "SagaStarted", run, frame, at: run.clock.currentTimeMillisUnsafe() })
     return run.observer === undefined
-      ? enclose(fiber, frame, restore(self), complete, fail)
-      : Effect.andThen(started, Effect.suspend(() => enclose(fiber, frame, restore(self), complete, fail)))
+      ? enclose(fiber, frame, self, restore, fail)
+      : Effect.andThen(started, Effect.suspend(() => enclose(fiber, frame, self, restore, fail)))
   })
 
 /** Runs `self` as a part of the saga in force that unwinds alone. */
@@ -58,54 +58,66 @@ export const savepoint = (
     // Outside a saga there is nothing to keep apart: the steps themselves refuse to start.
     if (around === undefined) return restore(self)
     const frame = new Frame(around.run, around, around.claimFrame(name), undefined)
-    return enclose(fiber, frame, restore(self), join, rollBack)
+    return enclose(fiber, frame, self, restore, rollBack)
   })
 
+type Restore = (effect: Effect.Effect<unknown, unknown, unknown>) => Effect.Effect<unknown, unknown, unknown>
+
 /*
- * Runs `body` in `frame`. How it ended is handled where nothing can interrupt, and not before every action that runs in
+ * Runs `self` in `frame`. How it ended is handled where nothing can interrupt, and not before every action that runs in
  * the frame has ended too. The caller is uninterruptible, so the context that is set here is always set back.
  */
 const enclose = (
   fiber: Fiber.Fiber<unknown, unknown>,
   frame: Frame,
-  body: Effect.Effect<unknown, unknown, unknown>,
-  onSuccess: (frame: Frame, value: unknown) => Effect.Effect<unknown>,
+  self: Effect.Effect<unknown, unknown, unknown>,
+  restore: Restore,
   onFailure: (frame: Frame, cause: Cause.Cause<unknown>) => Effect.Effect<never, unknown>
 ): Effect.Effect<unknown, unknown, unknown> => {
   const { context } = fiber
+  const { outer } = frame
+
+  const failed = (cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
+    fiber.setContext(context)
+    frame.status = "Unwinding"
+    // The saga around a savepoint must not end before it: they may be in different fibers.
+    outer?.enter()
+    // Nothing comes between the look at what is in flight and the taking of what is to be undone.
+    const handled: Effect.Effect<never, unknown> = Effect.suspend(() =>
+      frame.inFlight === 0 ? onFailure(frame, cause) : Effect.andThen(frame.awaitIdle(), handled)
+    )
+    return Effect.ensuring(
+      handled,
+      Effect.sync(() => {
+        frame.status = "Closed"
+        outer?.leave()
+      })
+    )
+  }
+
+  const succeeded = (value: unknown): Effect.Effect<unknown, unknown, unknown> => {
+    fiber.setContext(context)
+    // The steps of a savepoint are in the log of the saga, at or below its frame: there is nothing to hand over.
+    if (outer !== undefined) return Effect.succeed(value)
+    frame.status = "Closed"
+    if (frame.inFlight === 0) return complete(frame.run, value)
+    // Actions in forked fibers settle first. An interruption that comes meanwhile finds a saga that has not ended.
+    return Effect.matchCauseEffect(Effect.andThen(frame.awaitIdle(), restore(Effect.void)), {
+      onSuccess: () => succeeded(value),
+      onFailure: failed
+    })
+  }
+
   fiber.setContext(Context.add(context, CurrentFrame, frame))
-  return Effect.matchCauseEffect(body, {
-    onSuccess: (value) => {
-      fiber.setContext(context)
-      return onSuccess(frame, value)
-    },
-    onFailure: (cause) => {
-      fiber.setContext(context)
-      frame.status = "Unwinding"
-      const handled = Effect.ensuring(
-        Effect.suspend(() => onFailure(frame, cause)),
-        Effect.sync(() => {
-          frame.status = "Closed"
-        })
-      )
-      return frame.inFlight === 0 ? handled : Effect.andThen(frame.awaitIdle(), handled)
-    }
-  })
+  return Effect.matchCauseEffect(restore(self), { onSuccess: succeeded, onFailure: failed })
 }
 
-/* Actions in forked fibers settle first: they have started, and the saga has succeeded with them. */
-const complete = (frame: Frame, value: unknown): Effect.Effect<unknown> => {
-  const { run } = frame
-  frame.status = "Closed"
-  if (frame.inFlight > 0) return Effect.andThen(frame.awaitIdle(), Effect.suspend(() => complete(frame, value)))
+const complete = (run: Run, value: unknown): Effect.Effect<unknown> => {
   run.ended = true
   // Nobody will read it: a saga that completed has no report, unless an observer or the saga around it has one.
   if (run.observer === undefined && run.parent === undefined) return Effect.succeed(value)
   return Effect.as(record(run, { _tag: "SagaCompleted", run, at: run.clock.currentTimeMillisUnsafe() }), value)
 }
-
-/* The steps of a savepoint are in the log of the saga, at or below its frame: there is nothing to hand over. */
-const join = (_frame: Frame, value: unknown): Effect.Effect<unknown> => Effect.succeed(value)
 
 const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
   const run = frame.run
@@ -143,17 +155,16 @@ const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<neve
     // A pivot of its own is known to its type, and a retry must not repeat what counts as done.
     return Effect.failCause(frame.contains(run.committedBy.frame) ? committedIncomplete(run, cause) : cause)
   }
-  // The saga around must not end before its savepoint has: it may run in another fiber.
-  frame.outer!.enter()
-  return Effect.map(Effect.ensuring(unwind(frame, cause), Effect.sync(() => frame.outer!.leave())), (rollback) => {
+  // The saga around it, unwinding or over, has what this savepoint would undo: it undoes that, or has succeeded with it.
+  if (blockedBy(frame.outer!) !== undefined) return Effect.failCause(cause)
+  return Effect.map(unwind(frame, cause), (rollback) => {
     if (isClean(rollback)) return cause
     const error = compensationFailed(run, cause, rollback.failures)
     /*
      * The type of a savepoint does not know the time limits of its saga. A compensation that they ended must not be
      * taken for one that failed as its type says, and what could not be undone must not be redone.
      */
-    const culprits = rollback.failures.length === 0 ? run.failures : rollback.failures
-    const typed = culprits.some((failure) => !failure.timedOut && Cause.hasFails(failure.cause))
+    const typed = rollback.failures.some((failure) => !failure.timedOut && Cause.hasFails(failure.cause))
     return raise(typed ? Cause.makeFailReason(error) : Cause.makeDieReason(error), cause)
   }).pipe(Effect.flatMap(Effect.failCause))
 }
@@ -209,9 +220,13 @@ const finish = (
   const cause = result()
   const failed = Effect.failCause(withRun(cause, run))
   /* Who interrupts a fiber rarely reads its exit, and a timeout or race drops it: say aloud what is not undone. */
-  const told = how === "SagaFailed" && Cause.hasInterrupts(cause)
-    ? Effect.andThen(recorded, Effect.logError(SagaReport.render(reportOf(run))))
-    : recorded
+  const told = how === "SagaCompensated" ? recorded : Effect.andThen(
+    recorded,
+    Effect.flatMap(
+      isInterrupted,
+      (interrupted) => interrupted ? Effect.exit(Effect.logError(SagaReport.render(reportOf(run)))) : Effect.void
+    )
+  )
   return run.observer === undefined && told === recorded ? failed : Effect.andThen(told, failed)
 }
 
@@ -231,3 +246,6 @@ const withRun = (cause: Cause.Cause<unknown>, run: Run): Cause.Cause<unknown> =>
     )
   )
 }
+
+/* Whether the fiber is to be interrupted as soon as it can be. */
+const isInterrupted: Effect.Effect<boolean> = Effect.map(Effect.exit(Effect.interruptible(Effect.void)), Exit.isFailure)

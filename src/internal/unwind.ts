@@ -13,7 +13,8 @@ import type { Entry, Failure, Frame, Item, ParallelGroup, Run } from "./run.ts"
  *
  * 1. What is to be undone is decided and taken once, before the first compensation, so a second unwinding can't take it
  *    again.
- * 2. The caller is uninterruptible, and so is every compensation; only the limits of the saga can end one.
+ * 2. The caller is uninterruptible, and so is every compensation. With a time limit it runs in a fiber of its own, which
+ *    nothing but that limit interrupts.
  * 3. A compensation that fails is remembered and the next one runs; under `stop` no other one starts.
  */
 
@@ -30,7 +31,8 @@ export const unwind = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect
   const unwinding = new Unwinding(run, cause, take(frame))
   const { entries } = unwinding
   const started = record(run, { _tag: "UnwindStarted", frame, cause, pending: entries, at: unwinding.startedAt })
-  const undone = Effect.flatMap(runPlan(unwinding, plan(frame, entries)), () => {
+  // Whatever ends the plan, what it has not tried is accounted for.
+  const undone = Effect.flatMap(Effect.exit(runPlan(unwinding, plan(frame, entries), 0)), () => {
     const { failures, remaining } = unwinding
     if (remaining.length > 0) run.remaining = [...run.remaining, ...remaining]
     const at = run.clock.currentTimeMillisUnsafe()
@@ -61,7 +63,8 @@ class Unwinding {
   readonly failures: Array<Failure> = []
   /** The entries whose compensation a time limit of the saga ended. */
   readonly timedOut = new Set<Entry>()
-  private readonly deadline: number
+  /** By the monotonic clock, in nanoseconds. */
+  private readonly deadline: bigint | undefined
 
   constructor(run: Run, cause: Cause.Cause<unknown>, entries: ReadonlyArray<Entry>) {
     const { clock, options } = run
@@ -70,8 +73,8 @@ class Unwinding {
     this.entries = entries
     this.startedAt = clock.currentTimeMillisUnsafe()
     this.deadline = options.unwindTimeout === undefined
-      ? Infinity
-      : this.startedAt + Duration.toMillis(options.unwindTimeout)
+      ? undefined
+      : clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(options.unwindTimeout)
   }
 
   get remaining(): ReadonlyArray<Entry> {
@@ -79,7 +82,8 @@ class Unwinding {
   }
 
   get millisLeft(): number {
-    return this.deadline === Infinity ? Infinity : this.deadline - this.run.clock.currentTimeMillisUnsafe()
+    if (this.deadline === undefined) return Infinity
+    return Number(this.deadline - this.run.clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 
   /** Whether no further compensation may start. */
@@ -89,7 +93,7 @@ class Unwinding {
 }
 
 /* What runs one after another: an entry, or the branches of a group that unwind side by side. */
-type Plan = ReadonlyArray<Entry | { readonly _tag: "Branches"; readonly branches: ReadonlyArray<Plan> }>
+type Plan = ReadonlyArray<Entry | { readonly _tag: "Branches"; readonly branches: ReadonlyMap<Frame, Array<Entry>> }>
 
 const plan = (scope: Frame, entries: ReadonlyArray<Entry>): Plan => {
   if (!scope.run.hasParallelGroups) return entries
@@ -110,12 +114,7 @@ const plan = (scope: Frame, entries: ReadonlyArray<Entry>): Plan => {
     if (own === undefined) branches.set(branch, [entry])
     else own.push(entry)
   }
-  return order.map((item) =>
-    item._tag === "Step" ? item : {
-      _tag: "Branches",
-      branches: Array.from(groups.get(item)!, ([branch, own]) => plan(branch, own))
-    }
-  )
+  return order.map((item) => item._tag === "Step" ? item : { _tag: "Branches", branches: groups.get(item)! })
 }
 
 /* The branch of a parallel group that `frame` is in, seen from `scope`. */
@@ -127,24 +126,31 @@ const outermostBranch = (scope: Frame, frame: Frame): Frame | undefined => {
   return branch
 }
 
-/* Entries mostly share one context, so it is set once for all of them, and apart for those that have another. */
-const runPlan = (unwinding: Unwinding, items: Plan): Effect.Effect<void> => {
-  const first = items.find((item) => item._tag === "Step")
-  if (first === undefined) return runItems(unwinding, items, undefined)
-  return Effect.setContext(runItems(unwinding, items, first.context), first.context)
+/*
+ * Compensations have the context of their step, all else that of the saga. Where there is nothing else, no observer and
+ * no time limit, the context that entries mostly share is set once for all of them.
+ */
+const runPlan = (unwinding: Unwinding, items: Plan, depth: number): Effect.Effect<void> => {
+  const { observer, options } = unwinding.run
+  const alone = observer === undefined && options.compensationTimeout === undefined &&
+    options.unwindTimeout === undefined
+  const first = alone ? items.find((item) => item._tag === "Step") : undefined
+  if (first === undefined) return runItems(unwinding, items, undefined, depth)
+  return Effect.setContext(runItems(unwinding, items, first.context, depth), first.context)
 }
 
 const runItems = (
   unwinding: Unwinding,
   items: Plan,
-  context: Context.Context<never> | undefined
+  context: Context.Context<never> | undefined,
+  depth: number
 ): Effect.Effect<void> => {
   let index = 0
   return Effect.whileLoop({
     while: () => index < items.length && !unwinding.halted,
     body: (): Effect.Effect<Exit.Exit<unknown, unknown> | void> => {
       const item = items[index]!
-      return item._tag === "Step" ? compensate(unwinding, item, context) : runBranches(unwinding, item.branches)
+      return item._tag === "Step" ? compensate(unwinding, item, context) : runBranches(unwinding, item.branches, depth)
     },
     step: (exit) => {
       const item = items[index++]!
@@ -154,8 +160,23 @@ const runItems = (
   })
 }
 
-const runBranches = (unwinding: Unwinding, branches: ReadonlyArray<Plan>): Effect.Effect<void> =>
-  Effect.forEach(branches, (branch) => runPlan(unwinding, branch), { concurrency: "unbounded", discard: true })
+/*
+ * Branches are planned when they start. Where groups are nested, their fibers start and end one inside the other, so now
+ * and then one yields: that depth must not overflow the stack.
+ */
+const runBranches = (
+  unwinding: Unwinding,
+  branches: ReadonlyMap<Frame, ReadonlyArray<Entry>>,
+  depth: number
+): Effect.Effect<void> =>
+  Effect.forEach(
+    branches,
+    ([branch, own]) => {
+      const undone = Effect.suspend(() => runPlan(unwinding, plan(branch, own), depth + 1))
+      return depth % 50 === 49 ? Effect.andThen(Effect.yieldNow, Effect.andThen(undone, Effect.yieldNow)) : undone
+    },
+    { concurrency: "unbounded", discard: true }
+  )
 
 const compensate = (
   unwinding: Unwinding,
@@ -165,7 +186,8 @@ const compensate = (
   const { run } = unwinding
   entry.stack = "Tried"
   const invoked = invoke(unwinding, entry)
-  const compensated = Effect.exit(entry.context === context ? invoked : Effect.setContext(invoked, entry.context))
+  const inContext = entry.context === context ? invoked : Effect.setContext(invoked, entry.context)
+  const compensated = Effect.exit(limit(unwinding, entry, inContext))
   if (run.observer === undefined) return compensated
   const at = run.clock.currentTimeMillisUnsafe()
   return observe(run, { _tag: "CompensationStarted", entry, at }).pipe(
@@ -192,15 +214,14 @@ const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unk
 }
 
 const invoke = (unwinding: Unwinding, entry: Entry): Effect.Effect<unknown, unknown> => {
-  const called = Effect.suspend(() => {
-    const returned: unknown = entry.step.compensate!(entry.given as never, unwinding.cause)
+  const { compensate } = entry.step
+  return Effect.suspend(() => {
+    const returned: unknown = compensate!(entry.given as never, unwinding.cause)
     if (Effect.isEffect(returned)) return returned
-    // A promise that nobody handles would end the process when it rejects.
-    if (returned instanceof Promise) returned.catch(() => {})
+    if (returned instanceof Promise) handleRejection(returned)
     return Effect.die(new Error(notAnEffect(entry)))
     // The services that the compensation needs were in the context of its step, by the type of the step.
   }) as Effect.Effect<unknown, unknown>
-  return limit(unwinding, entry, called)
 }
 
 const limit = (
@@ -210,24 +231,26 @@ const limit = (
 ): Effect.Effect<unknown, unknown> => {
   const { compensationTimeout, unwindTimeout } = unwinding.run.options
   if (compensationTimeout === undefined && unwindTimeout === undefined) return effect
-  const left = Duration.millis(unwinding.millisLeft)
-  const own = compensationTimeout !== undefined && Duration.isLessThanOrEqualTo(compensationTimeout, left)
-  return Effect.timeoutOrElse(effect, {
-    duration: own ? compensationTimeout : left,
-    orElse: () => {
-      unwinding.timedOut.add(entry)
-      return Effect.fail(
-        new Cause.TimeoutError(
-          own
-            ? `The compensation of step "${entry.step.name}" did not end within ${
-              Duration.format(compensationTimeout)
-            }.`
-            : `The compensation of step "${entry.step.name}" was running when the unwindTimeout of ${
-              Duration.format(unwindTimeout!)
-            } passed.`
+  return Effect.suspend(() => {
+    const left = Duration.millis(Math.max(0, unwinding.millisLeft))
+    const own = compensationTimeout !== undefined && Duration.isLessThanOrEqualTo(compensationTimeout, left)
+    return Effect.timeoutOrElse(effect, {
+      duration: own ? compensationTimeout : left,
+      orElse: () => {
+        unwinding.timedOut.add(entry)
+        return Effect.fail(
+          new Cause.TimeoutError(
+            own
+              ? `The compensation of step "${entry.step.name}" did not end within ${
+                Duration.format(compensationTimeout)
+              }.`
+              : `The compensation of step "${entry.step.name}" was running when the unwindTimeout of ${
+                Duration.format(unwindTimeout!)
+              } passed.`
+          )
         )
-      )
-    }
+      }
+    })
   })
 }
 
@@ -238,9 +261,18 @@ const returnedFailure = (value: unknown): Cause.Cause<unknown> | undefined => {
 }
 
 const failureIn = (value: object): Cause.Cause<unknown> | undefined => {
+  if (value instanceof Promise) {
+    handleRejection(value)
+    return Cause.die(new Error("The compensation succeeded with a promise: wrap it in Effect.tryPromise."))
+  }
   if (Exit.isExit(value)) return Exit.isFailure(value) ? asDefect(value.cause) : undefined
   if (Result.isResult(value)) return Result.isFailure(value) ? Cause.die(value.failure) : undefined
   return value instanceof Error ? Cause.die(value) : undefined
+}
+
+/* A promise that nobody handles would end the process when it rejects. */
+const handleRejection = (promise: Promise<unknown>): void => {
+  promise.catch(() => {})
 }
 
 /* The type of the compensation does not name what it returned among its errors, so it can't be a typed failure. */

@@ -1,7 +1,7 @@
 /**
  * Random sagas that keep a ledger of their own, so that what the library says can be compared with what happened.
  */
-import { Arbitrary, Effect, Exit, Fiber, Latch, Schema } from "effect"
+import { Arbitrary, Effect, Exit, Fiber, Latch, Option, Schema } from "effect"
 import { Saga, type SagaEvent, SagaObserver } from "effect-saga"
 
 type Ending = "succeed" | "fail" | "die"
@@ -59,6 +59,10 @@ export interface Line {
     | "saga ended"
   readonly place: Place
 }
+
+/** Whether a step at or below `place` runs in a detached fiber. */
+export const hasDetached = ({ children, tree }: Place): boolean =>
+  (tree._tag === "Step" && tree.kind === "detached") || children.some(hasDetached)
 
 /** What one run of a tree has left. */
 export interface Observation {
@@ -252,6 +256,14 @@ export const run = Effect.fnUntraced(function*(
         succeeded.add(place)
       }))
 
+  /*
+   * A saga whose body has succeeded waits for the steps in detached fibers. An interruption that comes meanwhile undoes
+   * it: it has not ended.
+   */
+  const reconsider = (place: Place, exit: Exit.Exit<unknown, unknown>) => {
+    if (Exit.isFailure(exit) && hasDetached(place) && Option.isSome(Saga.report(exit.cause))) succeeded.delete(place)
+  }
+
   const build = (place: Place): Part => {
     const { children, tree } = place
     switch (tree._tag) {
@@ -280,7 +292,11 @@ export const run = Effect.fnUntraced(function*(
         const scope: Part = tree._tag === "Savepoint"
           ? Saga.savepoint(body)
           : Saga.transact(body, { name: "nested" })
-        const ended = Effect.onExit(scope, () => Effect.sync(() => write("scope ended", place)))
+        const ended = Effect.onExit(scope, (exit) =>
+          Effect.sync(() => {
+            write("scope ended", place)
+            if (tree._tag === "Nested") reconsider(place, exit)
+          }))
         return tree.caught === "nothing"
           ? ended
           : tree.caught === "failures"
@@ -303,6 +319,7 @@ export const run = Effect.fnUntraced(function*(
   yield* Effect.forkChild(interrupt.whenOpen(Fiber.interrupt(fiber)))
   const exit = yield* Fiber.await(fiber)
   write("saga ended", outermost)
+  reconsider(outermost, exit)
   yield* turns(10)
 
   const observation: Observation = { saga: outermost, places, lines, succeeded, exit, bodyExit, events }
