@@ -116,7 +116,7 @@ export const fromEvents = (events: ReadonlyArray<SagaEvent>): SagaReport => {
     throw new RangeError("SagaReport.fromEvents: the first event has to be the SagaStarted of the saga")
   }
   const steps = new Map<string, Draft>()
-  const committed = new Set<string>()
+  const sagas = new Map<string, SagaSteps>()
   const report: SagaDraft = {
     saga: start.saga,
     run: start.run,
@@ -127,12 +127,12 @@ export const fromEvents = (events: ReadonlyArray<SagaEvent>): SagaReport => {
     startedAt: start.at,
     endedAt: undefined
   }
-  for (const event of events) apply(event, start, report, steps, committed)
+  for (const event of events) apply(event, start, report, steps, sagas)
   return new SagaReport({
     ...report,
     steps: Array.from(
       steps.values(),
-      ({ run: _run, compensable: _compensable, ...step }) => new StepReport(step, { disableChecks: true })
+      ({ compensable: _compensable, ...step }) => new StepReport(step, { disableChecks: true })
     )
   }, { disableChecks: true })
 }
@@ -169,8 +169,13 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type SagaDraft = Mutable<Omit<typeof SagaReport.Type, "steps">>
 
 interface Draft extends Mutable<typeof StepReport.Type> {
-  readonly run: string
   readonly compensable: boolean
+}
+
+/** The steps of one of the sagas that a report is about. */
+interface SagaSteps {
+  readonly steps: Array<Draft>
+  committed: boolean
 }
 
 const apply = (
@@ -178,8 +183,9 @@ const apply = (
   start: SagaStarted,
   report: SagaDraft,
   steps: Map<string, Draft>,
-  committed: Set<string>
+  sagas: Map<string, SagaSteps>
 ): void => {
+  const own = sagaOf(event.run, sagas)
   const outermost = event.run === start.run
   switch (event._tag) {
     case "SagaStarted":
@@ -187,31 +193,32 @@ const apply = (
       return
     case "StepSucceeded":
     case "StepFailed": {
-      steps.set(event.path, {
-        run: event.run,
+      const step: Draft = {
         compensable: event.compensable,
         path: event.path,
         name: event.step,
         saga: event.saga,
         phase: "action",
-        outcome: event._tag === "StepFailed" ? event.outcome : committed.has(event.run) ? "Committed" : "Succeeded",
+        outcome: event._tag === "StepFailed" ? event.outcome : own.committed ? "Committed" : "Succeeded",
         attempt: event.attempt,
         startedAt: event.startedAt,
         endedAt: event.at,
         cause: event._tag === "StepFailed" ? event.cause : undefined,
         compensationCause: undefined
-      })
+      }
+      steps.set(event.path, step)
+      own.steps.push(step)
       return
     }
     case "SagaCommitted": {
-      committed.add(event.run)
+      own.committed = true
       if (outermost) report.pivot = event.pivot
-      for (const step of stepsOf(event.run, steps)) if (step.outcome === "Succeeded") step.outcome = "Committed"
+      for (const step of own.steps) if (step.outcome === "Succeeded") step.outcome = "Committed"
       return
     }
     case "UnwindStarted": {
       if (outermost && event.scope === start.path) report.status = "Compensating"
-      for (const step of stepsOf(event.run, steps)) {
+      for (const step of own.steps) {
         if (step.outcome === "Succeeded" && !step.compensable && within(step.path, event.scope)) {
           step.outcome = "NoCompensation"
         }
@@ -244,7 +251,7 @@ const apply = (
         report.endedAt = event.at
         return
       }
-      for (const step of stepsOf(event.run, steps)) if (step.outcome === "Succeeded") step.outcome = "Committed"
+      for (const step of own.steps) if (step.outcome === "Succeeded") step.outcome = "Committed"
       return
     }
     case "SagaCompensated":
@@ -261,8 +268,11 @@ const apply = (
   }
 }
 
-const stepsOf = (run: string, steps: Map<string, Draft>): ReadonlyArray<Draft> =>
-  Array.from(steps.values()).filter((step) => step.run === run)
+const sagaOf = (run: string, sagas: Map<string, SagaSteps>): SagaSteps => {
+  let saga = sagas.get(run)
+  if (saga === undefined) sagas.set(run, saga = { steps: [], committed: false })
+  return saga
+}
 
 const within = (path: string, scope: string): boolean => scope === "" || path.startsWith(`${scope}/`)
 
