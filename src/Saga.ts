@@ -100,7 +100,10 @@ export interface TransactOptions {
    * `"stop"` leaves them, and the report lists them as remaining.
    */
   readonly onCompensationFailure?: "continue" | "stop" | undefined
-  /** How long each compensation may take. One that takes longer is interrupted and counts as failed. */
+  /**
+   * How long each compensation may take. One that takes longer is interrupted and counts as failed; where it can't be
+   * interrupted, it is waited for, and counts as failed all the same.
+   */
   readonly compensationTimeout?: Duration.Input | undefined
   /** How long unwinding may take in all. What has not been undone by then is left, and reported as remaining. */
   readonly unwindTimeout?: Duration.Input | undefined
@@ -137,8 +140,12 @@ export interface BranchOptions {
  *
  * **Gotchas**
  *
- * A step that fails is not compensated: it is up to an action to leave nothing behind when it fails. Where it can't,
- * use `stepExit`.
+ * - A step that fails is not compensated: it is up to an action to leave nothing behind when it fails. Where it can't,
+ *   use `stepExit`.
+ * - A compensation runs after the body of its saga has ended, so a scope that was closed in the body is closed for it.
+ *   One that needs a scope brings its own with `Effect.scoped`, or the saga stands inside `Effect.scoped`.
+ * - A saga waits for the actions that run in forked fibers. Join those fibers, and give their actions a timeout: one
+ *   that never settles holds up the end of its saga, `interruptible` or not.
  *
  * **Example** (Giving the compensation what the action returned)
  *
@@ -598,7 +605,7 @@ export const isCompensationFailed = (error: unknown): error is CompensationFaile
  *
  * The report travels as an annotation of the cause, so it is there for a clean rollback too, whose error is unchanged.
  * It lives in the process: a cause that was stored or sent has lost it, except where its error is `CompensationFailed`
- * or `CommittedIncomplete`.
+ * or `CommittedIncomplete`. As long as the cause is kept, so are the values of the steps.
  *
  * **Example** (Reading what became of each step)
  *

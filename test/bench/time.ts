@@ -53,7 +53,7 @@ const measureKind = (settings: Settings, kind: Kind, fails: boolean): Measured =
         sizes,
         ...(settings.quick
           ? { warmUp: 30, warmUpEach: 5, measure: 10 }
-          : { warmUp: 500, warmUpEach: 100, measure: 150 })
+          : { warmUp: 400, warmUpEach: 70, measure: 120 })
       }
       measure(job).forEach((nanoseconds, index) => samples.get(variant)![index]!.push(nanoseconds))
     }
