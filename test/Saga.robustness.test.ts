@@ -12,6 +12,8 @@ const compensationFailed = (cause: Cause.Cause<unknown>): Saga.CompensationFaile
   return assert.fail("No CompensationFailed in the cause.")
 }
 
+const named = (name: string) => Saga.step(Effect.void, () => Effect.void, { name })
+
 const brokenLogger = Logger.layer([Logger.make(() => {
   throw new Error("the logger is down")
 })])
@@ -316,8 +318,6 @@ describe("types", () => {
 describe("paths", () => {
   it.effect("are unique although names hold what paths are made of", () =>
     Effect.gen(function*() {
-      const named = (name: string) => Saga.step(Effect.void, () => Effect.void, { name })
-
       const exit = yield* Effect.gen(function*() {
         yield* named("pay/charge")
         yield* Saga.savepoint(named("charge"), { name: "pay" })
