@@ -6,9 +6,9 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { sharesReason } from "./internal/cause.ts"
 import { causeLines, causeSummary, interrupted, withMessage } from "./internal/render.ts"
 import type { SagaEvent, SagaStarted } from "./SagaEvent.ts"
 
@@ -163,6 +163,15 @@ export const render = (report: SagaReport): string => {
     maxLength
   )
 }
+
+/**
+ * Renders a report in one line, for logs: how the saga ended, and the first reason why.
+ *
+ * @category rendering
+ * @since 0.1.0
+ */
+export const summarize = (report: SagaReport): string =>
+  report.cause === undefined ? headline(report) : `${headline(report)} ${causeSummary(report.cause)}`
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -381,17 +390,6 @@ const causeSection = ({ cause, failedBy }: SagaReport): ReadonlyArray<string> =>
   ]
 }
 
-/** Whether a failure of `step` is among those of `saga`. */
-export const sharesReason = (step: Cause.Cause<unknown>, saga: Cause.Cause<unknown>): boolean =>
-  step.reasons.some((one) => one._tag !== "Interrupt" && saga.reasons.some((other) => isSameFailure(one, other)))
-
-/* A failure beside a defect of a parallel branch has become a defect, so the tags do not count. */
-const isSameFailure = (one: Cause.Reason<unknown>, other: Cause.Reason<unknown>): boolean =>
-  one._tag !== "Interrupt" && other._tag !== "Interrupt" && Object.is(thrown(one), thrown(other))
-
-const thrown = (reason: Cause.Fail<unknown> | Cause.Die): unknown =>
-  reason._tag === "Fail" ? reason.error : reason.defect
-
 const leftLines = ({ steps }: SagaReport): ReadonlyArray<string> => [
   ...listed("Left to undo", steps.filter(isLeft)),
   ...listed("To be looked up", steps.filter(isUnknown))
@@ -404,7 +402,3 @@ const listed = (what: string, steps: ReadonlyArray<StepReport>): ReadonlyArray<s
 }
 
 const indent = (lines: ReadonlyArray<string>): ReadonlyArray<string> => lines.map((line) => `  │ ${line}`)
-
-/** One line for logs and for failures inside other failures. */
-export const summarize = (report: SagaReport): string =>
-  report.cause === undefined ? headline(report) : `${headline(report)} ${causeSummary(report.cause)}`

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { CommittedIncomplete, CompensationFailed, withOrigin } from "../SagaError.ts"
 import * as SagaReport from "../SagaReport.ts"
+import { sharesReason } from "./cause.ts"
 import { guarded } from "./guard.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
@@ -201,7 +202,7 @@ const committedIncomplete = (run: Run, cause: Cause.Cause<unknown>): Cause.Cause
 const withOrigins = (cause: Cause.Cause<unknown>, report: SagaReport.SagaReport): Cause.Cause<unknown> =>
   Cause.fromReasons(cause.reasons.map((reason) => {
     const one = Cause.fromReasons([reason])
-    const step = report.steps.find((step) => step.cause !== undefined && SagaReport.sharesReason(step.cause, one))
+    const step = report.steps.find((step) => step.cause !== undefined && sharesReason(step.cause, one))
     return withOrigin(reason, { step: step?.path, phase: "action" })
   }))
 
