@@ -199,6 +199,7 @@ const apply = (
   switch (event._tag) {
     case "SagaStarted":
     case "StepStarted":
+    case "CompensationStarted":
       return
     case "StepSucceeded":
     case "StepFailed": {
@@ -242,8 +243,6 @@ const apply = (
       }
       return
     }
-    case "CompensationStarted":
-      return
     case "CompensationSucceeded":
     case "CompensationFailed": {
       const step = steps.get(event.path)
@@ -307,14 +306,15 @@ const words: Record<Outcome, string> = {
 }
 
 const headline = (report: SagaReport): string => {
-  const saga = `Saga ${quote(report.saga)}`
+  const name = quote(report.saga)
+  const saga = `Saga ${name}`
   const unknown = report.steps.filter(isUnknown).map((step) => quote(step.path))
   switch (report.status) {
     case "Running":
       return report.pivot !== undefined
-        ? `A part of ${saga.replace("Saga", "saga")} failed after its pivot ${quote(report.pivot)}: it counts as done.`
+        ? `A part of saga ${name} failed after its pivot ${quote(report.pivot)}: it counts as done.`
         : report.steps.some(isLeft)
-        ? `A part of saga ${quote(report.saga)} could not be undone completely.`
+        ? `A part of saga ${name} could not be undone completely.`
         : `${saga} is running.`
     case "Compensating":
       return `${saga} failed and is being undone.`

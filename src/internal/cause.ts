@@ -8,5 +8,6 @@ export const sharesReason = (step: Cause.Cause<unknown>, saga: Cause.Cause<unkno
 const isSameFailure = (one: Cause.Reason<unknown>, other: Cause.Reason<unknown>): boolean =>
   one._tag !== "Interrupt" && other._tag !== "Interrupt" && Object.is(thrown(one), thrown(other))
 
-const thrown = (reason: Cause.Fail<unknown> | Cause.Die): unknown =>
+/** What somebody failed or died with. */
+export const thrown = (reason: Cause.Fail<unknown> | Cause.Die): unknown =>
   reason._tag === "Fail" ? reason.error : reason.defect

@@ -38,7 +38,7 @@ const nameSteps = (log: ReadonlyArray<Item>): void => {
 /** The path of a step. Has to be asked for in the order in which the steps started. */
 export const pathOf = (entry: Entry): string => entry.path ??= entry.frame.claimStep(entry.step.name)
 
-export const attemptOf = (entry: Entry): number => Context.get(entry.context, Schedule.CurrentMetadata).attempt + 1
+const attemptOf = (entry: Entry): number => Context.get(entry.context, Schedule.CurrentMetadata).attempt + 1
 
 /** Whether the action may have taken effect although it failed. */
 const mayHaveTakenEffect = (cause: Cause.Cause<unknown>): boolean =>

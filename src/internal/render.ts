@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Formatter from "effect/Formatter"
+import { thrown } from "./cause.ts"
 import { guarded } from "./guard.ts"
 
 /*
@@ -28,11 +29,9 @@ export const causeSummary = (cause: Cause.Cause<unknown>): string => {
   return lines.length === 0 ? "no cause given" : lines[0]!
 }
 
-const reasonLines = (reason: Cause.Reason<unknown>, depth: number): ReadonlyArray<string> => {
-  if (reason._tag === "Interrupt") return [interrupted]
-  const error = reason._tag === "Fail" ? reason.error : reason.defect
+const reasonLines = (reason: Cause.Fail<unknown> | Cause.Die, depth: number): ReadonlyArray<string> => {
   const suffix = reason._tag === "Die" ? " (a defect)" : ""
-  const lines = guarded(() => errorLines(error, depth)) ?? ["a failure that can't be shown"]
+  const lines = guarded(() => errorLines(thrown(reason), depth)) ?? ["a failure that can't be shown"]
   return [lines[0] + suffix, ...lines.slice(1)]
 }
 

@@ -52,8 +52,6 @@ export interface Failure {
 
 let runs = 0
 
-const none: ReadonlyArray<never> = []
-
 export class Run {
   readonly options: RunOptions
   /** The saga around this one. */
@@ -65,8 +63,8 @@ export class Run {
   readonly observer: SagaObserver.SagaObserver | undefined
   /** The compensations that failed, in savepoints too, in the order in which they ran. */
   readonly failures: Array<Failure> = []
-  /** The steps that should have been undone and were not tried. */
-  remaining: ReadonlyArray<Entry> = none
+  /** Set when steps that should have been undone were not tried. */
+  hasRemaining = false
   /** The pivot that made the saga count as done. */
   committedBy: Entry | undefined = undefined
   /** Set when a compensation failed under `stop`: from then on no compensation starts. */

@@ -5,12 +5,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { CommittedIncomplete, CompensationFailed, withOrigin } from "../SagaError.ts"
 import * as SagaReport from "../SagaReport.ts"
-import { sharesReason } from "./cause.ts"
+import { sharesReason, thrown } from "./cause.ts"
 import { guarded } from "./guard.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
 import { blockedBy, CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
-import { type Rollback, take, unwind } from "./unwind.ts"
+import { take, unwind } from "./unwind.ts"
 
 /** The run that a cause comes from, as an annotation: the report is made when somebody asks for it. */
 class FailedRun extends Context.Service<FailedRun, Run>()("effect-saga/Saga/FailedRun") {}
@@ -19,7 +19,8 @@ export const report = (cause: Cause.Cause<unknown>): SagaReport.SagaReport | und
   const run = Context.getOrUndefined(Cause.annotations(cause), FailedRun)
   if (run !== undefined) return reportOf(run)
   for (const reason of cause.reasons) {
-    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
+    if (reason._tag === "Interrupt") continue
+    const error = thrown(reason)
     const report = guarded(() =>
       error instanceof CompensationFailed || error instanceof CommittedIncomplete ? error.report : undefined
     )
@@ -137,7 +138,7 @@ const fail = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<never, u
   const why = refused === false ? cause : Cause.fromReasons([...cause.reasons, ...refused.reasons])
   return Effect.flatMap(unwind(frame, why), () =>
     // The savepoints of the saga count, too.
-    run.failures.length === 0 && run.remaining.length === 0
+    run.failures.length === 0 && !run.hasRemaining
       ? finish(run, why, "SagaCompensated", () => why)
       : finish(run, why, "SagaFailed", () => dirty(run, why)))
 }
@@ -158,19 +159,16 @@ const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<neve
   }
   // The saga around it, unwinding or over, has what this savepoint would undo: it undoes that, or has succeeded with it.
   if (blockedBy(frame.outer!) !== undefined) return Effect.failCause(cause)
-  return Effect.map(unwind(frame, cause), (rollback) => {
-    if (isClean(rollback)) return cause
-    const error = compensationFailed(run, cause, rollback.failures)
+  return Effect.flatMap(unwind(frame, cause), ({ failures, remaining }) => {
+    if (failures.length === 0 && remaining.length === 0) return Effect.failCause(cause)
     /*
      * The type of a savepoint does not know the time limits of its saga. A compensation that they ended must not be
      * taken for one that failed as its type says, and what could not be undone must not be redone.
      */
-    const typed = rollback.failures.some((failure) => !failure.timedOut && Cause.hasFails(failure.cause))
-    return raise(typed ? Cause.makeFailReason(error) : Cause.makeDieReason(error), cause)
-  }).pipe(Effect.flatMap(Effect.failCause))
+    const typed = failures.some((failure) => !failure.timedOut && Cause.hasFails(failure.cause))
+    return Effect.failCause(compensationFailed(run, cause, failures, typed))
+  })
 }
-
-const isClean = ({ failures, remaining }: Rollback): boolean => failures.length === 0 && remaining.length === 0
 
 /*
  * The types of effects do not exist at run time. Where no failed compensation has a typed failure, they may all be of
@@ -178,18 +176,23 @@ const isClean = ({ failures, remaining }: Rollback): boolean => failures.length 
  */
 const dirty = (run: Run, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
   const typed = run.failures.length === 0 || run.failures.some((failure) => Cause.hasFails(failure.cause))
-  const error = compensationFailed(run, cause, run.failures)
-  return raise(typed ? Cause.makeFailReason(error) : Cause.makeDieReason(error), cause)
+  return compensationFailed(run, cause, run.failures, typed)
 }
 
-const compensationFailed = (run: Run, reason: Cause.Cause<unknown>, failures: ReadonlyArray<Failure>) => {
+const compensationFailed = (
+  run: Run,
+  cause: Cause.Cause<unknown>,
+  failures: ReadonlyArray<Failure>,
+  typed: boolean
+): Cause.Cause<unknown> => {
   const report = reportOf(run)
-  return new CompensationFailed<unknown, unknown>({
+  const error = new CompensationFailed<unknown, unknown>({
     saga: run.options.name,
-    reason: withOrigins(reason, report),
+    reason: withOrigins(cause, report),
     failures: failures.map(({ cause, entry }) => ({ step: pathOf(entry), cause })),
     report
   })
+  return raise(typed ? Cause.makeFailReason(error) : Cause.makeDieReason(error), cause)
 }
 
 const committedIncomplete = (run: Run, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {

@@ -34,7 +34,7 @@ export const unwind = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect
   // Whatever ends the plan, what it has not tried is accounted for.
   const undone = Effect.flatMap(Effect.exit(runPlan(unwinding, plan(frame, entries), 0)), () => {
     const { failures, remaining } = unwinding
-    if (remaining.length > 0) run.remaining = [...run.remaining, ...remaining]
+    if (remaining.length > 0) run.hasRemaining = true
     const at = run.clock.currentTimeMillisUnsafe()
     return Effect.as(record(run, { _tag: "UnwindFinished", frame, remaining, at }), { failures, remaining })
   })
@@ -63,6 +63,8 @@ class Unwinding {
   readonly failures: Array<Failure> = []
   /** The entries whose compensation a time limit of the saga ended. */
   readonly timedOut = new Set<Entry>()
+  /** Whether the saga limits the time of its compensations. */
+  readonly limited: boolean
   /** By the monotonic clock, in nanoseconds. */
   private readonly deadline: bigint | undefined
 
@@ -72,6 +74,7 @@ class Unwinding {
     this.cause = cause
     this.entries = entries
     this.startedAt = clock.currentTimeMillisUnsafe()
+    this.limited = options.compensationTimeout !== undefined || options.unwindTimeout !== undefined
     this.deadline = options.unwindTimeout === undefined
       ? undefined
       : clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(options.unwindTimeout)
@@ -131,9 +134,7 @@ const outermostBranch = (scope: Frame, frame: Frame): Frame | undefined => {
  * no time limit, the context that entries mostly share is set once for all of them.
  */
 const runPlan = (unwinding: Unwinding, items: Plan, depth: number): Effect.Effect<void> => {
-  const { observer, options } = unwinding.run
-  const alone = observer === undefined && options.compensationTimeout === undefined &&
-    options.unwindTimeout === undefined
+  const alone = unwinding.run.observer === undefined && !unwinding.limited
   const first = alone ? items.find((item) => item._tag === "Step") : undefined
   if (first === undefined) return runItems(unwinding, items, undefined, depth)
   return Effect.setContext(runItems(unwinding, items, first.context, depth), first.context)
@@ -229,8 +230,8 @@ const limit = (
   entry: Entry,
   effect: Effect.Effect<unknown, unknown>
 ): Effect.Effect<unknown, unknown> => {
+  if (!unwinding.limited) return effect
   const { compensationTimeout, unwindTimeout } = unwinding.run.options
-  if (compensationTimeout === undefined && unwindTimeout === undefined) return effect
   return Effect.suspend(() => {
     const left = Duration.millis(Math.max(0, unwinding.millisLeft))
     const own = compensationTimeout !== undefined && Duration.isLessThanOrEqualTo(compensationTimeout, left)
