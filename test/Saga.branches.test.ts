@@ -1,11 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Latch, Option, Ref, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, Ref, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
 import { makeLedger } from "./support/ledger.ts"
-
-const outcomes = (cause: Cause.Cause<unknown>) =>
-  Option.getOrThrow(Saga.report(cause)).steps.map((step) => `${step.path}: ${step.outcome}`)
+import { outcomesIn } from "./support/results.ts"
 
 const failures = (cause: Cause.Cause<unknown>) => cause.reasons.filter(Cause.isFailReason).map((reason) => reason.error)
 
@@ -67,7 +65,7 @@ describe("branches that succeed", () => {
       )
 
       assert.deepStrictEqual(booked, { hotel: "hotel", car: "car" })
-      assert.deepStrictEqual(outcomes(cause), ["all[hotel]/hotel: Compensated", "all[car]/car: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["all[hotel]/hotel: Compensated", "all[car]/car: Compensated"])
       assert.deepStrictEqual((yield* ledger.lines).slice(-2), ["undo car", "undo hotel"])
     }))
 
@@ -85,7 +83,7 @@ describe("branches that succeed", () => {
       )
 
       assert.deepStrictEqual(values, ["a", "b"])
-      assert.deepStrictEqual(outcomes(cause), ["all[0]/a: Compensated", "all[1]/b: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["all[0]/a: Compensated", "all[1]/b: Compensated"])
       assert.deepStrictEqual((yield* ledger.lines).slice(-2), ["undo b", "undo a"])
     }))
 
@@ -131,7 +129,7 @@ describe("branches that succeed", () => {
 
       assert.deepStrictEqual(dataFirst, ["a 0", "b 1"])
       assert.deepStrictEqual(dataLast, ["a 0", "b 1"])
-      assert.deepStrictEqual(outcomes(cause), ["forEach[0]/a 0: Compensated", "forEach[1]/b 1: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["forEach[0]/a 0: Compensated", "forEach[1]/b 1: Compensated"])
     }))
 })
 
@@ -162,7 +160,7 @@ describe("a branch that fails", () => {
       assert.deepStrictEqual(beforeTheEnd, { exit: undefined, lines: ["first"] })
       assert.deepStrictEqual(failures(cause), ["fast failed"])
       assert.deepStrictEqual(yield* ledger.lines, ["first", "slow", "undo slow", "undo first"])
-      assert.deepStrictEqual(outcomes(cause), [
+      assert.deepStrictEqual(outcomesIn(cause), [
         "first: Compensated",
         "all[1]/fast: Failed",
         "all[0]/slow: Compensated"
@@ -254,7 +252,7 @@ describe("a branch that fails", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(failures(cause), ["failed"])
-      assert.deepStrictEqual(outcomes(cause), ["all[1]/fast: Failed", "all[0]/slow: Unknown"])
+      assert.deepStrictEqual(outcomesIn(cause), ["all[1]/fast: Failed", "all[0]/slow: Unknown"])
       assert.deepStrictEqual(yield* ledger.lines, [])
     }))
 
@@ -273,7 +271,7 @@ describe("a branch that fails", () => {
 
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
-      assert.deepStrictEqual(outcomes(cause), ["all[1]/fast: Failed", "all[0]/slow: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["all[1]/fast: Failed", "all[0]/slow: Compensated"])
       assert.deepStrictEqual(seen.map((exit) => Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)), [true])
     }))
 
@@ -288,7 +286,7 @@ describe("a branch that fails", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.sameMembers(failures(cause), ["left failed", 404])
-      assert.sameMembers(outcomes(cause), ["all[0]/left: Failed", "all[1]/right: Failed"])
+      assert.sameMembers(outcomesIn(cause), ["all[0]/left: Failed", "all[1]/right: Failed"])
     }))
 
   it.effect("is joined in the cause by a sibling that dies", () =>
@@ -372,7 +370,7 @@ describe("a branch that fails", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["running", "undo running"])
-      assert.deepStrictEqual(outcomes(cause), ["all[0]/failing: Failed", "all[1]/running: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["all[0]/failing: Failed", "all[1]/running: Compensated"])
     }))
 
   it.effect("keeps the branches after it from starting where they run one after another", () =>
@@ -456,7 +454,7 @@ describe("a branch that ends in the instant in which its sibling fails", () => {
         assert.deepStrictEqual(failures(cause), ["failed"])
         assert.deepStrictEqual(lines, lines.length === 0 ? [] : ["book", "cancel"])
         assert.deepStrictEqual(
-          outcomes(cause),
+          outcomesIn(cause),
           lines.length === 0 ? [] : ["all[" + (failsFirst ? 1 : 0) + "]/book: Compensated"]
         )
       })
@@ -544,7 +542,7 @@ describe("undoing branches", () => {
 
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
-      assert.deepStrictEqual(outcomes(cause), ["book#2: Compensated", "book: NoCompensation"])
+      assert.deepStrictEqual(outcomesIn(cause), ["book#2: Compensated", "book: NoCompensation"])
     }))
 
   it.effect("runs one compensation at a time unless told otherwise", () =>
@@ -799,7 +797,7 @@ describe("a step that needs several others", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["a", "undo a"])
-      assert.deepStrictEqual(outcomes(cause), ["all[0]/a: Compensated", "all[1]/b: Failed"])
+      assert.deepStrictEqual(outcomesIn(cause), ["all[0]/a: Compensated", "all[1]/b: Failed"])
     }))
 
   it.effect("never runs, while an independent branch beside it is finished and undone", () =>
@@ -829,7 +827,7 @@ describe("a step that needs several others", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["independent", "undo independent"])
-      assert.deepStrictEqual(outcomes(cause), [
+      assert.deepStrictEqual(outcomesIn(cause), [
         "all[chain]/predecessor: Failed",
         "all[independent]/independent: Compensated"
       ])

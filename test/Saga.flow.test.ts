@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Data, Effect, Exit, Fiber, Latch, Option } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
+import { makeLedgerUnsafe } from "./support/ledger.ts"
+import { causeOf, outcomesOf, reportOf } from "./support/results.ts"
 
 class Declined extends Data.TaggedError("Declined")<{ readonly attempt?: number }> {}
 
@@ -9,31 +11,11 @@ class OutOfStock extends Data.TaggedError("OutOfStock") {}
 
 class RefundRefused extends Data.TaggedError("RefundRefused") {}
 
-/** A list of what happened, and steps that write to it. */
-const makeLedger = () => {
-  const lines: Array<string> = []
-  const note = (line: string) =>
-    Effect.sync(() => {
-      lines.push(line)
-    })
-  const step = (name: string) => Saga.step(note(name), () => note(`undo ${name}`), { name })
-  return { lines, note, step }
-}
-
 /** An effect that fails the first `times` times that it runs. */
 const failing = (times: number) => {
   let attempt = 0
   return Effect.suspend(() => ++attempt <= times ? Effect.fail(new Declined({ attempt })) : Effect.succeed(attempt))
 }
-
-const causeOf = <A, E>(exit: Exit.Exit<A, E>): Cause.Cause<E> => {
-  if (Exit.isSuccess(exit)) throw new Error("The saga succeeded.")
-  return exit.cause
-}
-
-const reportOf = <A, E>(exit: Exit.Exit<A, E>) => Option.getOrThrow(Saga.report(causeOf(exit)))
-
-const outcomesOf = <A, E>(exit: Exit.Exit<A, E>) => reportOf(exit).steps.map((step) => `${step.path}: ${step.outcome}`)
 
 const defectMessage = <A, E>(exit: Exit.Exit<A, E>): string => {
   const defect = causeOf(exit).reasons.find(Cause.isDieReason)?.defect
@@ -43,7 +25,7 @@ const defectMessage = <A, E>(exit: Exit.Exit<A, E>): string => {
 describe("undoing and redoing a part", () => {
   it.effect("keeps what was done before the part and redoes the part until it succeeds", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const ship = failing(2)
 
       const attempts = yield* Effect.gen(function*() {
@@ -61,7 +43,7 @@ describe("undoing and redoing a part", () => {
 
   it.effect("leaves the part that was redone on the stack, once", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const ship = failing(1)
 
       const exit = yield* Effect.gen(function*() {
@@ -92,7 +74,7 @@ describe("undoing and redoing a part", () => {
 
   it.effect("undoes the whole saga when the part fails for the last time", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const ship = failing(3)
 
       const error = yield* Effect.gen(function*() {
@@ -106,7 +88,7 @@ describe("undoing and redoing a part", () => {
 
   it.effect("is not redone when it could not be undone and the retry leaves CompensationFailed alone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const charge = Saga.step(note("charge"), () => Effect.fail(new RefundRefused()), { name: "charge" })
 
       const exit = yield* Effect.gen(function*() {
@@ -136,7 +118,7 @@ const stuckPart = (name: string) =>
 describe("a part that could not be undone", () => {
   it.effect("ends the saga with an error that tells how the whole saga ended", () =>
     Effect.gen(function*() {
-      const { step } = makeLedger()
+      const { step } = makeLedgerUnsafe()
 
       const error = yield* Effect.andThen(step("reserve"), stuckPart("charge")).pipe(
         Saga.transact({ name: "order" }),
@@ -165,7 +147,7 @@ describe("a part that could not be undone", () => {
 
   it.effect("makes a saga that goes on and fails later fail with CompensationFailed", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       const error = yield* step("reserve").pipe(
         Effect.andThen(Effect.ignore(stuckPart("charge"))),
@@ -183,7 +165,7 @@ describe("a part that could not be undone", () => {
 
   it.effect("does not keep a saga that goes on from succeeding", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       yield* Effect.andThen(Effect.ignore(stuckPart("charge")), step("pack")).pipe(Saga.transact)
 
@@ -194,7 +176,7 @@ describe("a part that could not be undone", () => {
 describe("a fallback", () => {
   it.effect("of the failed step continues the saga with its value", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const cheap = Saga.step(Effect.as(note("cheap"), "cheap hotel"), () => note("undo cheap"), { name: "cheap" })
       const dear = Saga.step(
         Effect.andThen(note("dear"), Effect.fail(new Declined({}))),
@@ -213,7 +195,7 @@ describe("a fallback", () => {
 
   it.effect("is undone like any other step when the saga fails later", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const dear = Saga.step(Effect.fail(new Declined({})), () => note("undo dear"), { name: "dear" })
 
       const exit = yield* Effect.gen(function*() {
@@ -228,7 +210,7 @@ describe("a fallback", () => {
 
   it.effect("of another step is ignored", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const flight = step("flight").pipe(
         Effect.andThen(failing(0)),
         Effect.catchTag("Declined", () => note("fallback of the flight"))
@@ -245,7 +227,7 @@ describe("a fallback", () => {
 
   it.effect("goes another way round a part after the part was undone", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const byAir = Effect.gen(function*() {
         yield* step("taxi")
         yield* step("flight")
@@ -266,7 +248,7 @@ describe("a fallback", () => {
 
   it.effect("without a savepoint leaves what the failed part had done on the stack", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const part = Effect.andThen(step("taxi"), Effect.fail(new Declined({})))
 
       const error = yield* Effect.gen(function*() {
@@ -282,7 +264,7 @@ describe("a fallback", () => {
 describe("pivot", () => {
   it.effect("undoes nothing that stands before it and leaves nothing of later steps to undo", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
 
       const exit = yield* Effect.gen(function*() {
         yield* step("reserve")
@@ -303,7 +285,7 @@ describe("pivot", () => {
 
   it.effect("changes nothing about a saga that succeeds", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
 
       const value = yield* Effect.gen(function*() {
         yield* step("reserve")
@@ -318,7 +300,7 @@ describe("pivot", () => {
 
   it.effect("lets later steps be retried forward", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const ship = Saga.step(Effect.andThen(note("ship"), failing(2)), () => note("undo ship"), { name: "ship" })
 
       yield* Effect.gen(function*() {
@@ -332,7 +314,7 @@ describe("pivot", () => {
 
   it.effect("that is not reached leaves the saga to be undone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
 
       const error = yield* Effect.gen(function*() {
         yield* step("reserve")
@@ -346,7 +328,7 @@ describe("pivot", () => {
 
   it.effect("that fails leaves the saga to be undone", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       const exit = yield* Effect.gen(function*() {
         yield* step("reserve")
@@ -361,7 +343,7 @@ describe("pivot", () => {
 
   it.effect("commits the saga when it succeeds in one branch after a sibling failed", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const committing = Saga.pivot(Effect.andThen(Effect.sleep("10 seconds"), note("charge")), { name: "charge" })
       const declining = Effect.andThen(Effect.sleep("1 second"), Effect.fail(new Declined({})))
       const saga = Effect.andThen(
@@ -381,7 +363,7 @@ describe("pivot", () => {
 
   it.effect("in a branch that never came to it leaves the saga to be undone when a sibling fails", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.andThen(Effect.sleep("10 seconds"), note("slow")), () => note("undo slow"))
       const declining = Effect.andThen(Effect.sleep("1 second"), Effect.fail(new Declined({})))
       const saga = Effect.andThen(
@@ -399,7 +381,7 @@ describe("pivot", () => {
 
   it.effect("commits what a savepoint around it has done, even when that fails", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const part = Effect.gen(function*() {
         yield* step("pack")
         yield* Saga.pivot(note("charge"))
@@ -417,7 +399,7 @@ describe("pivot", () => {
 
   it.effect("is not repeated by a retry of the savepoint around it that leaves CommittedIncomplete alone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const part = Effect.gen(function*() {
         yield* step("pack")
         yield* Saga.pivot(note("charge"))
@@ -438,7 +420,7 @@ describe("pivot", () => {
 
   it.effect("holds when the saga is interrupted later", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const saga = Effect.gen(function*() {
         yield* step("reserve")
         yield* Saga.pivot(note("charge"))
@@ -459,7 +441,7 @@ describe("pivot", () => {
 describe("conditions and early ends", () => {
   it.effect("undoes what happened, whatever the condition says by then", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const conditions = { insure: true, gift: false }
 
       yield* Effect.gen(function*() {
@@ -476,7 +458,7 @@ describe("conditions and early ends", () => {
 
   it.effect("neither runs nor undoes a step that Effect.when skips", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       yield* Effect.gen(function*() {
         yield* step("reserve")
@@ -489,7 +471,7 @@ describe("conditions and early ends", () => {
 
   it.effect("ends a saga early and successfully with a plain return, and undoes nothing", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const order = (paid: boolean) =>
         Effect.gen(function*() {
           yield* step("reserve")
@@ -508,7 +490,7 @@ describe("conditions and early ends", () => {
 describe("sagas and savepoints inside a saga", () => {
   it.effect("undoes the steps of a completed savepoint in order within the saga around it", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const inner = Effect.andThen(step("inner 1"), step("inner 2")).pipe(Saga.savepoint)
 
       const exit = yield* Effect.gen(function*() {
@@ -538,7 +520,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("undoes a failed savepoint once when its error is handled, and goes on", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const inner = Effect.andThen(step("inner"), Effect.fail(new Declined({})))
 
       yield* Effect.gen(function*() {
@@ -561,7 +543,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("undoes only the innermost savepoint that failed", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const innermost = Effect.andThen(step("innermost"), Effect.fail(new Declined({}))).pipe(
         Saga.savepoint({ name: "innermost" }),
         Effect.ignore
@@ -593,7 +575,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("hands the failure of a savepoint on from the inside to the outside", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const innermost = Effect.andThen(step("three"), Effect.fail(new Declined({}))).pipe(Saga.savepoint)
       const middle = Effect.andThen(step("two"), innermost).pipe(Saga.savepoint)
 
@@ -605,7 +587,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("does not undo a nested saga that committed on its own", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const audit = step("audit").pipe(Saga.transact({ name: "audit" }))
 
       const exit = yield* Effect.gen(function*() {
@@ -621,7 +603,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("undoes a nested saga that failed, and then the saga around it", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const inner = Effect.andThen(step("inner"), Effect.fail(new Declined({}))).pipe(Saga.transact({ name: "inner" }))
 
       const exit = yield* Effect.andThen(step("outer"), inner).pipe(Saga.transact({ name: "outer" }), Effect.exit)
@@ -634,7 +616,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("goes on when the failure of a nested saga is handled", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const inner = Effect.andThen(step("inner"), Effect.fail(new Declined({}))).pipe(
         Saga.transact,
         Effect.catchTag("Declined", () => step("instead"))
@@ -651,7 +633,7 @@ describe("sagas and savepoints inside a saga", () => {
 
   it.effect("does not commit the saga around it with the pivot of a nested saga", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const inner = Effect.andThen(step("inner"), Saga.pivot(note("inner pivot"))).pipe(Saga.transact)
 
       const error = yield* Effect.gen(function*() {
@@ -737,7 +719,7 @@ describe("one saga value run many times", () => {
 describe("a step in a forked fiber", () => {
   it.effect("that starts after its saga completed is a defect that names the step and the saga", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const over = yield* Latch.make()
       const saga = Effect.gen(function*() {
         yield* step("one")
@@ -756,7 +738,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("that starts after its saga was undone is a defect that names the step", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const over = yield* Latch.make()
       let late: Fiber.Fiber<void> | undefined
 
@@ -774,7 +756,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("that starts while its saga is being undone is a defect that names the step", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const undoing = yield* Latch.make()
       const proceed = yield* Latch.make()
       let late: Fiber.Fiber<void> | undefined
@@ -798,7 +780,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("that is in flight when the saga fails is awaited and undone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.andThen(Effect.sleep("10 seconds"), note("slow")), () => note("undo slow"), {
         name: "slow"
       })
@@ -821,7 +803,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("that is in flight when the saga succeeds is awaited and kept", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.andThen(Effect.sleep("10 seconds"), note("slow")), () => note("undo slow"))
       const saga = Effect.gen(function*() {
         yield* step("one")
@@ -837,7 +819,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("belongs to the saga when it is joined before the saga ends", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       const error = yield* Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(step("forked"))
@@ -852,7 +834,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("that starts after its savepoint has succeeded belongs to the saga around it", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const over = yield* Latch.make()
 
       const error = yield* Effect.gen(function*() {
@@ -871,7 +853,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("that starts after its savepoint was undone is a defect that names the step", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const over = yield* Latch.make()
       let late: Fiber.Fiber<void> | undefined
 
@@ -891,7 +873,7 @@ describe("a step in a forked fiber", () => {
 
   it.effect("may outlive the saga when it has a saga of its own", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const over = yield* Latch.make()
 
       const fiber = yield* step("one").pipe(
@@ -908,7 +890,7 @@ describe("a step in a forked fiber", () => {
 describe("a step in a compensation", () => {
   it.effect("without a saga of its own is refused with a defect, and the others are still undone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
 
       const exit = yield* Effect.gen(function*() {
         yield* step("one")
@@ -927,7 +909,7 @@ describe("a step in a compensation", () => {
 
   it.effect("with a saga of its own runs, and undoes itself when that saga fails", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const repay = Effect.andThen(step("repay"), Effect.fail(new RefundRefused())).pipe(
         Saga.transact({ name: "repayment" }),
         Effect.catchTag("RefundRefused", () => note("voucher"))
@@ -947,7 +929,7 @@ describe("a step in a compensation", () => {
 describe("a step outside a saga", () => {
   it.effect("dies without running, with a message that says what to do", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       const exit = yield* Effect.exit(step("charge") as Effect.Effect<void>)
 
@@ -959,7 +941,7 @@ describe("a step outside a saga", () => {
 
   it.effect("dies in the same way in a savepoint, in a branch and as a pivot", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const pivot = Saga.pivot(note("commit"), { name: "commit" })
 
       const exits = yield* Effect.all([

@@ -3,6 +3,7 @@ import { Cause, Duration, Effect, Exit, Option, Ref } from "effect"
 import { Saga, SagaObserver, SagaReport } from "effect-saga"
 import { inspect } from "node:util"
 import { makeLedger } from "./support/ledger.ts"
+import { compensationFailedIn } from "./support/results.ts"
 
 /* What a caller without types may write. */
 const step = Saga.step as (...args: ReadonlyArray<unknown>) => any
@@ -328,14 +329,6 @@ describe("a compensation that returns no Effect", () => {
       assert.strictEqual(Cause.squash(failure.cause), thrown)
     }))
 })
-
-const compensationFailedIn = (cause: Cause.Cause<unknown>): Saga.CompensationFailed<unknown, unknown> => {
-  for (const reason of cause.reasons) {
-    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
-    if (error instanceof Saga.CompensationFailed) return error
-  }
-  return assert.fail("No CompensationFailed in the cause.")
-}
 
 const circular = () => {
   const object: Record<string, unknown> = { name: "circular" }

@@ -2,23 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Data, Deferred, Effect, Exit, Fiber, Latch, Logger, Option } from "effect"
 import { Saga, SagaObserver } from "effect-saga"
 import { TestClock } from "effect/testing"
+import { makeLedgerUnsafe } from "./support/ledger.ts"
+import { causeOf, outcomesOf, reportOf } from "./support/results.ts"
 
 class Declined extends Data.TaggedError("Declined") {}
 
 class OutOfStock extends Data.TaggedError("OutOfStock") {}
 
 class RefundRefused extends Data.TaggedError("RefundRefused") {}
-
-/** A list of what happened, and steps that write to it. */
-const makeLedger = () => {
-  const lines: Array<string> = []
-  const note = (line: string) =>
-    Effect.sync(() => {
-      lines.push(line)
-    })
-  const step = (name: string) => Saga.step(note(name), () => note(`undo ${name}`), { name })
-  return { lines, note, step }
-}
 
 /** An effect that says when it was entered and waits until it is opened. */
 const makeGate = Effect.gen(function*() {
@@ -30,18 +21,6 @@ const makeGate = Effect.gen(function*() {
     open: opened.open
   }
 })
-
-const reportOf = <A, E>(exit: Exit.Exit<A, E>) => {
-  if (Exit.isSuccess(exit)) throw new Error("The saga succeeded.")
-  return Option.getOrThrow(Saga.report(exit.cause))
-}
-
-const outcomesOf = <A, E>(exit: Exit.Exit<A, E>) => reportOf(exit).steps.map((step) => `${step.path}: ${step.outcome}`)
-
-const causeOf = <A, E>(exit: Exit.Exit<A, E>): Cause.Cause<E> => {
-  if (Exit.isSuccess(exit)) throw new Error("The saga succeeded.")
-  return exit.cause
-}
 
 /* Effect notes an interruption once per place that it passed. */
 const tagsOf = (cause: Cause.Cause<unknown>) => Array.from(new Set(cause.reasons.map((reason) => reason._tag)))
@@ -60,7 +39,7 @@ const interruptWhen = <A, E>(self: Effect.Effect<A, E>, when: Effect.Effect<void
     return { fiber, interrupting }
   })
 
-const order = (ledger: ReturnType<typeof makeLedger>, failure: Effect.Effect<never, Declined | OutOfStock>) =>
+const order = (ledger: ReturnType<typeof makeLedgerUnsafe>, failure: Effect.Effect<never, Declined | OutOfStock>) =>
   Effect.gen(function*() {
     yield* ledger.step("reserve")
     yield* ledger.step("charge")
@@ -70,7 +49,7 @@ const order = (ledger: ReturnType<typeof makeLedger>, failure: Effect.Effect<nev
 describe("choosing which causes undo", () => {
   it.effect("undoes the saga when compensateWhen accepts the cause", () =>
     Effect.gen(function*() {
-      const ledger = makeLedger()
+      const ledger = makeLedgerUnsafe()
 
       const exit = yield* Effect.exit(order(ledger, Effect.fail(new OutOfStock())))
 
@@ -82,7 +61,7 @@ describe("choosing which causes undo", () => {
 
   it.effect("leaves everything as it is when compensateWhen rejects the cause, and the report says so", () =>
     Effect.gen(function*() {
-      const ledger = makeLedger()
+      const ledger = makeLedgerUnsafe()
 
       const exit = yield* Effect.exit(order(ledger, Effect.fail(new Declined())))
 
@@ -94,7 +73,7 @@ describe("choosing which causes undo", () => {
 
   it.effect("tells observers that undoing was declined and what remains", () =>
     Effect.gen(function*() {
-      const ledger = makeLedger()
+      const ledger = makeLedgerUnsafe()
       const declined: Array<unknown> = []
       const observer = SagaObserver.make((event) =>
         Effect.sync(() => {
@@ -133,7 +112,7 @@ describe("choosing which causes undo", () => {
 
   it.effect("undoes the saga and keeps the defect when compensateWhen throws", () =>
     Effect.gen(function*() {
-      const ledger = makeLedger()
+      const ledger = makeLedgerUnsafe()
 
       const exit = yield* ledger.step("reserve").pipe(
         Effect.andThen(Effect.fail(new Declined())),
@@ -154,7 +133,7 @@ describe("choosing which causes undo", () => {
 describe("interruption from outside", () => {
   it.effect("lets the running action settle and undoes everything before the interruption completes", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const saga = Effect.gen(function*() {
         yield* step("one")
@@ -178,7 +157,7 @@ describe("interruption from outside", () => {
 
   it.effect("undoes what was done before when the running action fails after the interruption", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const failing = Saga.step(Effect.andThen(gate.pass, Effect.fail(new Declined())), () => note("undo charge"), {
         name: "charge"
@@ -197,7 +176,7 @@ describe("interruption from outside", () => {
 
   it.effect("starts no step after an interruption that came exactly between two steps", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const saga = Effect.gen(function*() {
         yield* step("one")
         yield* Effect.withFiber((fiber) => Effect.sync(() => fiber.interruptUnsafe()))
@@ -212,7 +191,7 @@ describe("interruption from outside", () => {
 
   it.effect("undoes an action that is interrupted in the very instant in which it succeeds", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const last = Effect.withFiber((fiber) =>
         Effect.sync(() => {
           lines.push("one")
@@ -232,7 +211,7 @@ describe("interruption from outside", () => {
 
   it.effect("lets actions of parallel branches settle, starts no queued branch and undoes what was done", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const first = yield* makeGate
       const second = yield* makeGate
       const gated = (name: string, gate: typeof first) =>
@@ -261,7 +240,7 @@ describe("interruption from outside", () => {
 
   it.effect("finishes the running and the remaining compensations when it arrives while undoing", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const saga = Effect.gen(function*() {
         yield* step("one")
@@ -283,7 +262,7 @@ describe("interruption from outside", () => {
 
   it.effect("changes nothing when it comes a second time", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const action = yield* makeGate
       const compensation = yield* makeGate
       const saga = Effect.gen(function*() {
@@ -311,7 +290,7 @@ describe("interruption from outside", () => {
 
   it.effect("does not reach a saga in an uninterruptible region", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const saga = Effect.gen(function*() {
         yield* step("one")
@@ -328,7 +307,7 @@ describe("interruption from outside", () => {
 
   it.effect("still undoes a failing saga in an uninterruptible region", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       const error = yield* step("one").pipe(
         Effect.andThen(Effect.fail(new Declined())),
@@ -343,7 +322,7 @@ describe("interruption from outside", () => {
 
   it.effect("undoes a savepoint alone first, then the rest of the saga", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const part = Effect.andThen(
         step("inner"),
@@ -448,7 +427,7 @@ describe("an interrupted saga that could not be undone", () => {
 describe("a sibling that fails", () => {
   it.effect("lets the running action of another branch settle before anything is undone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.andThen(Effect.sleep("10 seconds"), note("slow")), () => note("undo slow"), {
         name: "slow"
       })
@@ -480,7 +459,7 @@ describe("a sibling that fails", () => {
 
   it.effect("ends an interruptible action at once, whose outcome is then unknown and which is not undone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.never, () => note("undo slow"), { name: "slow", interruptible: true })
       const failing = Effect.andThen(Effect.sleep("1 second"), Effect.fail(new Declined()))
       const saga = Effect.andThen(
@@ -499,7 +478,7 @@ describe("a sibling that fails", () => {
 
   it.effect("ends an interruptible action that is undone where it is a stepExit", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.stepExit(
         Effect.andThen(note("request sent"), Effect.never),
         (exit) => note(`undo slow after ${Exit.hasInterrupts(exit) ? "interruption" : "something else"}`),
@@ -524,7 +503,7 @@ describe("a sibling that fails", () => {
 describe("an interruptible action", () => {
   it.effect("is ended by an interruption from outside, is reported as unknown and not undone", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const saga = Effect.andThen(
         step("before"),
@@ -542,7 +521,7 @@ describe("an interruptible action", () => {
 
   it.effect("of a stepExit is ended by an interruption from outside and undone first", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const gate = yield* makeGate
       const saga = Effect.andThen(
         step("before"),
@@ -559,7 +538,7 @@ describe("an interruptible action", () => {
 
   it.effect("that succeeded is undone like any other", () =>
     Effect.gen(function*() {
-      const { lines, note } = makeLedger()
+      const { lines, note } = makeLedgerUnsafe()
 
       const error = yield* Saga.step(note("act"), () => note("undo act"), { interruptible: true }).pipe(
         Effect.andThen(Effect.fail(new Declined())),
@@ -575,7 +554,7 @@ describe("an interruptible action", () => {
 describe("time limits of actions", () => {
   it.effect("a timeout inside an action fails the saga, and the report names the step whose outcome is unknown", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(
         Effect.timeout(Effect.never, "30 seconds"),
         () => note("undo slow"),
@@ -594,7 +573,7 @@ describe("time limits of actions", () => {
 
   it.effect("a stepExit that timed out is undone first", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.stepExit(
         Effect.timeout(Effect.never, "30 seconds"),
         () => note("undo slow"),
@@ -613,7 +592,7 @@ describe("time limits of actions", () => {
 
   it.effect("a timeout around a step waits for the action to settle and then undoes it", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.andThen(Effect.sleep("1 minute"), note("slow")), () => note("undo slow"), {
         name: "slow"
       })
@@ -633,7 +612,7 @@ describe("time limits of actions", () => {
 
   it.effect("a timeout around a saga undoes it before it fails", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const slow = Saga.step(Effect.andThen(Effect.sleep("1 minute"), note("slow")), () => note("undo slow"))
       const saga = Effect.andThen(step("before"), slow).pipe(
         Effect.andThen(step("never")),
@@ -652,7 +631,7 @@ describe("time limits of actions", () => {
 
   it.effect("a deadline that passes between two steps starts no further step and undoes the rest", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const saga = Effect.gen(function*() {
         yield* step("one")
         yield* step("two")
@@ -672,7 +651,7 @@ describe("time limits of actions", () => {
 
   it.effect("a saga that loses a race is undone before the race ends", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const loser = Effect.andThen(step("one"), Effect.never).pipe(Saga.transact)
       const winner = Effect.as(Effect.sleep("1 second"), "winner")
 
@@ -686,7 +665,7 @@ describe("time limits of actions", () => {
 
   it.effect("a step that loses a race inside a saga settles, and is undone only if the saga fails", () =>
     Effect.gen(function*() {
-      const { lines, note } = makeLedger()
+      const { lines, note } = makeLedgerUnsafe()
       const slow = Saga.step(
         Effect.andThen(Effect.sleep("10 seconds"), note("slow")),
         () => note("undo slow"),
@@ -715,7 +694,7 @@ describe("time limits of actions", () => {
 describe("time limits of compensations", () => {
   it.effect("compensationTimeout counts a compensation that hangs as failed and runs the next one", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const saga = Effect.gen(function*() {
         yield* step("one")
         yield* Saga.step(note("two"), () => Effect.never, { name: "two" })
@@ -742,7 +721,7 @@ describe("time limits of compensations", () => {
 
   it.effect("compensationTimeout holds for each compensation, not for all of them", () =>
     Effect.gen(function*() {
-      const { lines, note } = makeLedger()
+      const { lines, note } = makeLedgerUnsafe()
       const slowly = (name: string) =>
         Saga.step(note(name), () => Effect.andThen(Effect.sleep("4 seconds"), note(`undo ${name}`)), { name })
       const saga = Effect.all([slowly("one"), slowly("two"), Effect.fail(new Declined())]).pipe(
@@ -760,7 +739,7 @@ describe("time limits of compensations", () => {
 
   it.effect("unwindTimeout ends the running compensation and leaves the others, which are reported as remaining", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const saga = Effect.gen(function*() {
         yield* step("one")
         yield* Saga.step(note("two"), () => Effect.never, { name: "two" })
@@ -787,7 +766,7 @@ describe("time limits of compensations", () => {
 
   it.effect("unwindTimeout that is not reached changes nothing", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
 
       const error = yield* step("one").pipe(
         Effect.andThen(Effect.fail(new Declined())),
@@ -801,7 +780,7 @@ describe("time limits of compensations", () => {
 
   it.effect("the limit that is reached first ends a compensation", () =>
     Effect.gen(function*() {
-      const { note } = makeLedger()
+      const { note } = makeLedgerUnsafe()
       const saga = Effect.gen(function*() {
         yield* Saga.step(note("one"), () => Effect.never, { name: "one" })
         yield* Saga.step(note("two"), () => Effect.never, { name: "two" })
@@ -820,7 +799,7 @@ describe("time limits of compensations", () => {
 describe("an action that dies", () => {
   it.effect("undoes the steps before it and keeps the defect", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
       const defect = new Error("driver is broken")
 
       const exit = yield* Effect.gen(function*() {
@@ -837,7 +816,7 @@ describe("an action that dies", () => {
 
   it.effect("is undone first where it is a stepExit", () =>
     Effect.gen(function*() {
-      const { lines, note, step } = makeLedger()
+      const { lines, note, step } = makeLedgerUnsafe()
 
       const exit = yield* Effect.gen(function*() {
         yield* step("one")
@@ -856,7 +835,7 @@ describe("an action that dies", () => {
 
   it.effect("in plain code between two steps undoes the saga all the same", () =>
     Effect.gen(function*() {
-      const { lines, step } = makeLedger()
+      const { lines, step } = makeLedgerUnsafe()
       const fromOutside: { readonly city?: { readonly name: string } } = {}
 
       const exit = yield* Effect.gen(function*() {

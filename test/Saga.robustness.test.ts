@@ -3,14 +3,7 @@ import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Logger, Option } 
 import { Saga, SagaObserver, SagaReport } from "effect-saga"
 import { TestClock } from "effect/testing"
 import { makeLedger } from "./support/ledger.ts"
-
-const compensationFailed = (cause: Cause.Cause<unknown>): Saga.CompensationFailed<unknown, unknown> => {
-  for (const reason of cause.reasons) {
-    const error = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
-    if (Saga.isCompensationFailed(error)) return error
-  }
-  return assert.fail("No CompensationFailed in the cause.")
-}
+import { compensationFailedIn } from "./support/results.ts"
 
 const named = (name: string) => Saga.step(Effect.void, () => Effect.void, { name })
 
@@ -117,7 +110,7 @@ describe("a savepoint in a forked fiber", () => {
 
         assert.deepStrictEqual(undone, ["part"])
         assert.isTrue(Exit.isFailure(exit))
-        if (Exit.isFailure(exit)) assert.lengthOf(compensationFailed(exit.cause).failures, 1)
+        if (Exit.isFailure(exit)) assert.lengthOf(compensationFailedIn(exit.cause).failures, 1)
       }
     }))
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Data, Effect, Exit, Option, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { makeLedger } from "./support/ledger.ts"
+import { outcomesIn } from "./support/results.ts"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
 
@@ -10,9 +11,6 @@ class BrokenPipe extends Error {
 }
 
 const names = (count: number, prefix: string) => Array.from({ length: count }, (_, index) => prefix + index)
-
-const outcomes = (cause: Cause.Cause<unknown>) =>
-  Option.getOrThrow(Saga.report(cause)).steps.map((step) => `${step.path}: ${step.outcome}`)
 
 describe("a saga that succeeds", () => {
   it.effect("returns the results of its steps and undoes none of them", () =>
@@ -69,7 +67,7 @@ describe("a step that fails", () => {
       if (Exit.isSuccess(exit)) return
       assert.deepStrictEqual(exit.cause.reasons.map((reason) => reason._tag), ["Fail"])
       assert.strictEqual(Option.getOrThrow(Cause.findErrorOption(exit.cause)), declined)
-      assert.deepStrictEqual(outcomes(exit.cause), ["charge: Failed"])
+      assert.deepStrictEqual(outcomesIn(exit.cause), ["charge: Failed"])
       assert.deepStrictEqual(yield* ledger.lines, [])
     }))
 
@@ -123,7 +121,7 @@ describe("a step that fails", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["charge"])
-      assert.deepStrictEqual(outcomes(cause), ["charge: Failed"])
+      assert.deepStrictEqual(outcomesIn(cause), ["charge: Failed"])
     }))
 
   it.effect.each<readonly [what: string, failure: unknown]>([
@@ -265,7 +263,7 @@ describe("a step without compensation", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["a", "look up", "b", "undo b", "undo a"])
-      assert.deepStrictEqual(outcomes(cause), [
+      assert.deepStrictEqual(outcomesIn(cause), [
         "a: Compensated",
         "look up: NoCompensation",
         "b: Compensated",
@@ -286,7 +284,7 @@ describe("a step without compensation", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["a", "plain", "b", "undo b", "undo a"])
-      assert.deepStrictEqual(outcomes(cause), ["a: Compensated", "b: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["a: Compensated", "b: Compensated"])
     }))
 })
 
@@ -579,6 +577,6 @@ describe("composition", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       assert.deepStrictEqual(yield* ledger.lines, ["a", "undo b", "undo a"])
-      assert.deepStrictEqual(outcomes(cause), ["a: Compensated", "b: Compensated"])
+      assert.deepStrictEqual(outcomesIn(cause), ["a: Compensated", "b: Compensated"])
     }))
 })
