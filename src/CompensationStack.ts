@@ -23,6 +23,29 @@ export interface CompensationStack<out CE> {
 }
 
 /**
+ * Requirement of every effect that calls a `Step`: as `CompensationStack`, for steps that a durable saga can keep too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DurableStack<out CE> {
+  readonly "~effect-saga/DurableStack": {
+    readonly _CE: Types.Covariant<CE>
+  }
+}
+
+/**
+ * Requirement of an effect that waits for what only an engine can bring, such as a signal: it has to be part of a durable
+ * saga.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DurableOnly {
+  readonly "~effect-saga/DurableOnly": "~effect-saga/DurableOnly"
+}
+
+/**
  * @since 0.1.0
  */
 export declare namespace CompensationStack {
@@ -32,7 +55,7 @@ export declare namespace CompensationStack {
    * @category utility types
    * @since 0.1.0
    */
-  export type Error<R> = R extends CompensationStack<infer CE> ? CE : never
+  export type Error<R> = R extends CompensationStack<infer CE> | DurableStack<infer CE> ? CE : never
 
   /**
    * The requirements `R` without their compensation stacks.
@@ -40,7 +63,7 @@ export declare namespace CompensationStack {
    * @category utility types
    * @since 0.1.0
    */
-  export type Exclude<R> = R extends CompensationStack<unknown> ? never : R
+  export type Exclude<R> = R extends CompensationStack<unknown> | DurableStack<unknown> ? never : R
 }
 
 /**

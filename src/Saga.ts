@@ -47,7 +47,7 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type * as Types from "effect/Types"
-import type { CompensationStack, Pivot } from "./CompensationStack.ts"
+import type { CompensationStack, DurableStack, Pivot } from "./CompensationStack.ts"
 import { withBranches } from "./internal/branches.ts"
 import * as Check from "./internal/check.ts"
 import type { RunOptions, StepDefinition } from "./internal/run.ts"
@@ -56,7 +56,7 @@ import * as internal from "./internal/transact.ts"
 import { type CommittedIncomplete, CompensationFailed, type Failure } from "./SagaError.ts"
 import type { SagaReport } from "./SagaReport.ts"
 
-export type { CompensationStack, Pivot } from "./CompensationStack.ts"
+export type { CompensationStack, DurableOnly, DurableStack, Pivot } from "./CompensationStack.ts"
 export { CommittedIncomplete, CompensationFailed, type Failure, FailureOrigin, type StepFailure } from "./SagaError.ts"
 
 /**
@@ -282,14 +282,28 @@ export const noCompensation = (): Effect.Effect<void> => Effect.void
 export const pivot: <const Arg extends Effect.All.EffectAny | NameOptions | undefined = {}>(
   actionOrOptions?: Arg,
   options?: NameOptions
-) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
-  ? Effect.Effect<A, E, R | CompensationStack<never> | Pivot>
-  : <A, E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CompensationStack<never> | Pivot> =
-    withOptions(
-      "Saga.pivot",
-      checkName,
-      (action, name = "pivot") => runStep(action, { name, kind: "pivot", compensate: undefined, interruptible: false })
-    )
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? Effect.Effect<A, E, R | pivot.Requirement<R>>
+  : <A, E, R>(action: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | pivot.Requirement<R>> = withOptions(
+    "Saga.pivot",
+    checkName,
+    (action, name = "pivot") =>
+      runStep(action, { name, kind: "pivot", compensate: undefined, interruptible: false, durable: false })
+  )
+
+/**
+ * @since 0.1.0
+ */
+export declare namespace pivot {
+  /**
+   * What a pivot adds to the requirements `R` of its action: in a durable saga the action is a `Step`.
+   *
+   * @category utility types
+   * @since 0.1.0
+   */
+  export type Requirement<R> =
+    | Pivot
+    | ([Extract<R, DurableStack<unknown>>] extends [never] ? CompensationStack<never> : never)
+}
 
 /**
  * Runs effects with steps in them side by side or one after another, as `Effect.all` does, with a stack for each.
@@ -519,7 +533,7 @@ export declare namespace transact {
    * @category utility types
    * @since 0.1.0
    */
-  export type Without<R> = R extends CompensationStack<unknown> | Pivot ? never : R
+  export type Without<R> = R extends CompensationStack<unknown> | DurableStack<unknown> | Pivot ? never : R
 }
 
 /**
@@ -667,7 +681,8 @@ const defineStep = (kind: "step" | "stepExit", compensate: unknown, options: unk
     name: checked?.name ?? "step",
     kind,
     compensate: compensate === noCompensation ? undefined : compensate as StepDefinition["compensate"],
-    interruptible: checked?.interruptible === true
+    interruptible: checked?.interruptible === true,
+    durable: false
   }
 }
 

@@ -17,6 +17,7 @@ import * as Data from "effect/Data"
 import * as Inspectable from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { AnyFailure } from "./internal/codec.ts"
 import * as SagaReport from "./SagaReport.ts"
 
 /**
@@ -150,8 +151,6 @@ const showAsMessage = (error: Error & { readonly _tag: string }, fields: Readonl
 export const withOrigin = <E>(reason: Cause.Reason<E>, origin: FailureOrigin["Service"]): Cause.Reason<E> =>
   reason.annotate(Context.make(FailureOrigin, origin), { overwrite: true })
 
-const AnyDefect = Schema.Defect({ includeStack: true })
-
 /* Annotations are not part of a stored cause, so the steps of the failures in `reason` are stored beside it. */
 const origins = Schema.Array(Schema.NullOr(Schema.String))
 
@@ -166,11 +165,11 @@ const withStoredOrigins = <E>(reason: Cause.Cause<E>, steps: ReadonlyArray<strin
 const compensationFailedSchema = <E extends Schema.Top, CE extends Schema.Top>(error: E, compensationError: CE) =>
   Schema.TaggedStruct("CompensationFailed", {
     saga: Schema.String,
-    reason: Schema.Cause(error, AnyDefect),
+    reason: Schema.Cause(error, AnyFailure),
     origins,
     failures: Schema.Array(Schema.Struct({
       step: Schema.String,
-      cause: Schema.Cause(compensationError, AnyDefect)
+      cause: Schema.Cause(compensationError, AnyFailure)
     })),
     report: SagaReport.SagaReport
   }).pipe(Schema.decodeTo(
@@ -197,7 +196,7 @@ const compensationFailedSchema = <E extends Schema.Top, CE extends Schema.Top>(e
 const committedIncompleteSchema = <E extends Schema.Top>(error: E) =>
   Schema.TaggedStruct("CommittedIncomplete", {
     saga: Schema.String,
-    reason: Schema.Cause(error, AnyDefect),
+    reason: Schema.Cause(error, AnyFailure),
     origins,
     report: SagaReport.SagaReport
   }).pipe(Schema.decodeTo(

@@ -11,6 +11,8 @@
  * - An observer never changes the result of a saga: when it fails or dies, that is logged as a warning, and the saga
  *   goes on.
  * - Without an observer no event is built.
+ * - In a durable saga, what had been observed and was not on disk when a process died happens, and is observed, again.
+ *   Nothing else is: an execution that goes on repeats no events.
  *
  * @since 0.1.0
  */

@@ -7,16 +7,10 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import { sharesReason } from "./internal/cause.ts"
-import { causeLines, causeSummary, interrupted, withMessage } from "./internal/render.ts"
+import { AnyFailure } from "./internal/codec.ts"
+import { causeLines, causeSummary, interrupted } from "./internal/render.ts"
 import type { SagaEvent, SagaStarted } from "./SagaEvent.ts"
-
-/* Only name, message and stack of an error are stored; fields that stand for a message are stored as one. */
-const AnyFailure = Schema.Defect({ includeStack: true }).pipe(Schema.decodeTo(
-  Schema.Unknown,
-  SchemaTransformation.transform({ decode: (failure) => failure, encode: withMessage })
-))
 
 const AnyCause = Schema.Cause(AnyFailure, AnyFailure)
 

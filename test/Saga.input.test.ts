@@ -448,21 +448,17 @@ const failures: ReadonlyArray<readonly [string, () => unknown]> = [
 ]
 
 const maxLength = 20_000
-const maxMillis = 2_000
 
-/** Looks at the result of a saga in every way that people do: all has to be short and quick, and nothing may throw. */
+/** Looks at the result of a saga in every way that people do: all has to be short, and nothing may throw. */
 const assertReadable = (cause: Cause.Cause<unknown>, error?: Error): void => {
-  const start = performance.now()
   const report = Option.getOrThrow(Saga.report(cause))
   const texts = [SagaReport.render(report), SagaReport.summarize(report)]
   if (error !== undefined) texts.push(error.message, String(error), inspect(error))
-  const millis = performance.now() - start
 
   for (const text of texts) {
     assert.isString(text)
     assert.isBelow(text.length, maxLength)
   }
-  assert.isBelow(millis, maxMillis)
 }
 
 const errorsOf = (cause: Cause.Cause<unknown>): ReadonlyArray<unknown> =>
@@ -641,9 +637,7 @@ describe("large sagas", () => {
       const cause = yield* Effect.flip(Effect.sandbox(saga))
 
       const error = compensationFailedIn(cause)
-      const start = performance.now()
       assert.strictEqual(error.cause.reasons.length, 20_000)
-      assert.isBelow(performance.now() - start, maxMillis)
       assert.strictEqual(error.reason.reasons.length, 10_000)
       assert.strictEqual(error.failures[0]!.cause.reasons.length, 10_000)
       assertReadable(cause, error)

@@ -1,7 +1,9 @@
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
 import { readdirSync } from "node:fs"
-import { readFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
@@ -36,12 +38,21 @@ describe("examples", () => {
     expect(readme).toContain(`\`\`\`text\n${output}\`\`\`\n`)
   })
 
-  it("the main job books what it can, leaves nothing of the rest, and ends with exit code 0", async () => {
+  it("the main job prints its golden output, and the same when it is started again", async () => {
     const main = fileURLToPath(new URL("main.ts", examples))
+    const folder = await mkdtemp(join(tmpdir(), "effect-saga-main-"))
+    const start = () =>
+      promisify(execFile)(process.execPath, ["--conditions=effect-saga-source", main], { cwd: folder })
 
-    const { stderr, stdout } = await promisify(execFile)(process.execPath, ["--conditions=effect-saga-source", main])
+    try {
+      const first = await start()
+      const again = await start()
 
-    expect(stderr).toBe("")
-    await expectGolden(new URL("main.out", examples), stdout)
+      expect(first.stderr).toBe("")
+      expect(again).toStrictEqual(first)
+      await expectGolden(new URL("main.out", examples), first.stdout)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 })

@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Schema } from "effect"
-import { makeStock, type StockOptions } from "./stock.ts"
+import type { CancelFailed } from "./CancelFailed.ts"
+import { makeStock, type Stock, type StockOptions } from "./stock.ts"
 
 export class Flight extends Schema.Class<Flight>("examples/travel/Flight")({
   id: Schema.String
@@ -12,18 +13,17 @@ export class NoSeat extends Schema.TaggedError<NoSeat>()("NoSeat", { reason: Sch
 }
 
 export class Flights extends Context.Service<Flights, {
-  /** Books a seat under `id`. A second booking with the same id is the first one. */
-  readonly book: (id: string) => Effect.Effect<Flight, NoSeat>
+  /** Books a seat for a trip under `id`. A second booking with the same id is the first one. */
+  readonly book: (id: string, trip: string) => Effect.Effect<Flight, NoSeat>
   /** Cancels the booking, where there is one. */
-  readonly cancel: (id: string) => Effect.Effect<void>
+  readonly cancel: (id: string) => Effect.Effect<void, CancelFailed>
   readonly available: Effect.Effect<number>
 }>()("examples/travel/Flights") {
+  static readonly fromStock = (stock: Stock<NoSeat>): typeof Flights.Service => ({
+    ...stock,
+    book: (id, trip) => Effect.as(stock.book(id, trip), new Flight({ id }))
+  })
+
   static readonly layerMemory = (options: StockOptions): Layer.Layer<Flights> =>
-    Layer.effect(
-      Flights,
-      Effect.map(makeStock(options, (reason) => new NoSeat({ reason })), (stock) => ({
-        ...stock,
-        book: (id) => Effect.as(stock.book(id), new Flight({ id }))
-      }))
-    )
+    Layer.effect(Flights, Effect.map(makeStock(options, (reason) => new NoSeat({ reason })), Flights.fromStock))
 }

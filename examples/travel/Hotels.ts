@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Schema } from "effect"
-import { makeStock, type StockOptions } from "./stock.ts"
+import type { CancelFailed } from "./CancelFailed.ts"
+import { makeStock, type Stock, type StockOptions } from "./stock.ts"
 
 export class Room extends Schema.Class<Room>("examples/travel/Room")({
   id: Schema.String
@@ -12,18 +13,17 @@ export class NoRoom extends Schema.TaggedError<NoRoom>()("NoRoom", { reason: Sch
 }
 
 export class Hotels extends Context.Service<Hotels, {
-  /** Books a room under `id`. A second booking with the same id is the first one. */
-  readonly book: (id: string) => Effect.Effect<Room, NoRoom>
+  /** Books a room for a trip under `id`. A second booking with the same id is the first one. */
+  readonly book: (id: string, trip: string) => Effect.Effect<Room, NoRoom>
   /** Cancels the booking, where there is one. */
-  readonly cancel: (id: string) => Effect.Effect<void>
+  readonly cancel: (id: string) => Effect.Effect<void, CancelFailed>
   readonly available: Effect.Effect<number>
 }>()("examples/travel/Hotels") {
+  static readonly fromStock = (stock: Stock<NoRoom>): typeof Hotels.Service => ({
+    ...stock,
+    book: (id, trip) => Effect.as(stock.book(id, trip), new Room({ id }))
+  })
+
   static readonly layerMemory = (options: StockOptions): Layer.Layer<Hotels> =>
-    Layer.effect(
-      Hotels,
-      Effect.map(makeStock(options, (reason) => new NoRoom({ reason })), (stock) => ({
-        ...stock,
-        book: (id) => Effect.as(stock.book(id), new Room({ id }))
-      }))
-    )
+    Layer.effect(Hotels, Effect.map(makeStock(options, (reason) => new NoRoom({ reason })), Hotels.fromStock))
 }

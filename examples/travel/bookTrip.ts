@@ -11,8 +11,8 @@ export const bookTrip = Saga.fn("book-trip")(function*(id: string) {
   const hotels = yield* Hotels
   const cars = yield* Cars
 
-  const flight = yield* Saga.step(flights.book(id), (flight) => flights.cancel(flight.id), { name: "book-flight" })
-  const room = yield* Saga.step(hotels.book(id), (room) => hotels.cancel(room.id), { name: "book-hotel" })
-  const car = yield* Saga.step(cars.book(id), (car) => cars.cancel(car.id), { name: "book-car" })
+  const flight = yield* Saga.step(flights.book(id, id), (flight) => flights.cancel(flight.id), { name: "book-flight" })
+  const room = yield* Saga.step(hotels.book(id, id), (room) => hotels.cancel(room.id), { name: "book-hotel" })
+  const car = yield* Saga.step(cars.book(id, id), (car) => cars.cancel(car.id), { name: "book-car" })
   return { flight, room, car }
 })

@@ -3,6 +3,7 @@
  * cancelled can't be booked any more. So both may be repeated safely, whatever became of the first call.
  */
 import { Effect, Random, Ref } from "effect"
+import type { CancelFailed } from "./CancelFailed.ts"
 
 export interface StockOptions {
   readonly capacity: number
@@ -10,9 +11,19 @@ export interface StockOptions {
   readonly failureRate?: number
 }
 
+/** What a service does with its stock, whatever it books. */
+export interface Stock<E> {
+  /** Books one piece for a trip under `id`. A second booking with the same id is the first one. */
+  readonly book: (id: string, trip: string) => Effect.Effect<void, E>
+  /** Cancels the booking, where there is one. */
+  readonly cancel: (id: string) => Effect.Effect<void, CancelFailed>
+  readonly available: Effect.Effect<number>
+}
+
 type Bookings = ReadonlyMap<string, "booked" | "cancelled">
 
-export type Refusal = "sold out" | "unavailable" | "cancelled before"
+/** `busy` passes, and so may be worth another call. */
+export type Refusal = "sold out" | "unavailable" | "busy" | "cancelled before"
 
 export const makeStock = Effect.fnUntraced(function*<E>(
   { capacity, failureRate = 0 }: StockOptions,
@@ -30,7 +41,7 @@ export const makeStock = Effect.fnUntraced(function*<E>(
     return free(all) === 0 ? ["sold out", all] : [undefined, new Map(all).set(id, "booked")]
   }
 
-  return {
+  const stock: Stock<E> = {
     available: Effect.map(Ref.get(bookings), free),
     book: Effect.fnUntraced(function*(id: string) {
       yield* Effect.yieldNow // the way to the service, where others get in between
@@ -40,4 +51,5 @@ export const makeStock = Effect.fnUntraced(function*<E>(
     }),
     cancel: (id: string) => Ref.update(bookings, (all) => new Map(all).set(id, "cancelled"))
   }
+  return stock
 })

@@ -1,5 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 
 /*
  * Checks of literal arguments. A wrong one is a mistake in the program, so it throws where it was written, naming the
@@ -29,7 +31,11 @@ export const noPromise = (where: string, value: unknown): void => {
 }
 
 export const options = (where: string, options: unknown): void => {
-  if (options !== undefined && (typeof options !== "object" || options === null || Array.isArray(options))) {
+  if (options !== undefined) requiredOptions(where, options)
+}
+
+export const requiredOptions = (where: string, options: unknown): void => {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     reject(`${where}: options`, "an object", options)
   }
 }
@@ -40,13 +46,56 @@ export const keys = (where: string, options: object, allowed: ReadonlyArray<stri
 }
 
 export const name = (where: string, name: unknown): void => {
-  if (name !== undefined && (typeof name !== "string" || name.trim() === "")) {
-    reject(`${where}: name`, "a string that is not empty", name)
+  if (name !== undefined) requiredName(where, name)
+}
+
+export const requiredName = (where: string, name: unknown): void => text(`${where}: name`, name)
+
+export const text = (where: string, value: unknown): void => {
+  if (typeof value !== "string" || value.trim() === "") reject(where, "a string that is not empty", value)
+}
+
+/** The name of what is in the ids of executions, where a slash ends it. */
+export const definitionName = (where: string, name: unknown): void => {
+  requiredName(where, name)
+  if ((name as string).includes("/")) reject(`${where}: name`, "a string without a slash", name)
+  if (!isStorable(name as string)) reject(`${where}: name`, "a string without zero and half characters", name)
+}
+
+/** Whether databases keep a text as it is: not zero characters, nor half of what takes two in UTF-16. */
+export const isStorable = (text: string): boolean => !/[\0\p{Surrogate}]/u.test(text)
+
+export const schema = (where: string, value: unknown): void => {
+  if (value !== undefined) requiredSchema(where, value)
+}
+
+export const requiredSchema = (where: string, value: unknown): void => {
+  if (!Schema.isSchema(value)) reject(where, "a Schema", value)
+}
+
+export const schedule = (where: string, value: unknown): void => {
+  if (value !== undefined && !Schedule.isSchedule(value)) reject(where, "a Schedule", value)
+}
+
+export const integer = (where: string, value: unknown): void => {
+  if (value !== undefined && (!Number.isSafeInteger(value) || (value as number) < 1)) {
+    reject(where, "a whole number of at least 1", value)
   }
 }
 
 export const callback = (where: string, value: unknown, expected: string): void => {
   if (typeof value !== "function") reject(where, expected, value)
+}
+
+export const codec = (where: string, value: unknown): void => {
+  const { decode, encode } = Object(value) as Record<string, unknown>
+  if (typeof encode !== "function" || typeof decode !== "function") {
+    reject(where, "an object with the functions encode and decode", value)
+  }
+}
+
+export const absent = (where: string, value: unknown): void => {
+  if (value !== undefined) reject(where, "left out", value)
 }
 
 export const flag = (where: string, value: unknown): void => {
@@ -64,6 +113,26 @@ export const concurrency = (where: string, value: unknown): void => {
   if (typeof value !== "number" || !(value >= 1)) {
     reject(`${where}: concurrency`, "\"unbounded\" or a number of at least 1", value)
   }
+}
+
+/** A duration that may be 0. */
+export const delay = (where: string, value: unknown): Duration.Duration => {
+  const duration = Duration.fromInput(value as Duration.Input)
+  if (
+    duration._tag === "None" || Duration.isNegative(duration.value) || !Duration.isFinite(duration.value) ||
+    (Duration.isZero(duration.value) && !saysZero(value))
+  ) {
+    return reject(where, "a finite duration, such as \"30 seconds\"", value)
+  }
+  return duration.value
+}
+
+/* What Effect can't read a number from, as `NaN` or an object with misspelt units, is no time at all to it. */
+const saysZero = (value: unknown): boolean => {
+  if (typeof value === "number") return value === 0
+  if (typeof value !== "object" || value === null || Duration.isDuration(value)) return true
+  const numbers = Object.values(value)
+  return numbers.length > 0 && numbers.every((number) => number === 0)
 }
 
 export const duration = (where: string, value: unknown): Duration.Duration | undefined => {

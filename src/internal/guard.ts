@@ -9,3 +9,7 @@ export const guarded = <A>(look: () => A): A | undefined => {
   const exit = Effect.runSyncExit(Effect.sync(look))
   return Exit.isSuccess(exit) ? exit.value : undefined
 }
+
+/** `instanceof`, for any value. */
+export const isInstance = <A>(value: unknown, type: abstract new(...args: never) => A): value is A =>
+  guarded(() => value instanceof type) === true

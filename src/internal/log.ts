@@ -115,5 +115,5 @@ const stepBase = (entry: Entry, at: number) => ({
   ...base(entry.frame.run, at),
   step: entry.step.name,
   path: pathOf(entry),
-  attempt: attemptOf(entry)
+  attempt: entry.tries ?? attemptOf(entry)
 })

@@ -5,11 +5,24 @@ import { toEvent } from "./log.ts"
 import { CurrentFrame, type Item, type Run } from "./run.ts"
 
 /**
- * Hands `item` to the observer of the saga, if there is one. Never fails: what the observer does wrong is logged. A saga
- * that the observer runs is not part of the one that it observes, and is not observed itself.
+ * Hands `item` to the journal of the saga, where it has one: at once, and the effect waits until it is durable. Then
+ * hands it to the observer.
  */
 export const observe = (run: Run, item: Item): Effect.Effect<void> => {
-  const observer = run.observer
+  const kept = run.journal?.keep(item)
+  // What a replay repeats has been observed when it happened.
+  if (kept === "Repeated") return Effect.void
+  if (run.observer === undefined) return kept ?? Effect.void
+  const told = tell(run, item)
+  return kept === undefined ? told : Effect.andThen(kept, told)
+}
+
+/*
+ * Never fails: what the observer does wrong is logged. A saga that the observer runs is not part of the one that it
+ * observes, and is not observed itself.
+ */
+const tell = (run: Run, item: Item): Effect.Effect<void> => {
+  const { observer } = run
   if (observer === undefined) return Effect.void
   const event = toEvent(item)
   return Effect.suspend(() => {

@@ -29,6 +29,17 @@ export const causeSummary = (cause: Cause.Cause<unknown>): string => {
   return lines.length === 0 ? "no cause given" : lines[0]!
 }
 
+/** All failures in `cause`, in one line. Without `details`, only what kind they are: a message may hold any value. */
+export const causeLine = (cause: Cause.Cause<unknown>, details = true): string => {
+  const line = guarded(() =>
+    Cause.prettyErrors(cause)
+      .map(({ message, name }) => message === "" || !details ? name : `${name}: ${message}`)
+      .join("; ")
+      .replaceAll(/\s*\n\s*/g, " ")
+  ) ?? "a failure that can't be shown"
+  return line.length > maxLineLength ? `${line.slice(0, maxLineLength)}... (${line.length} characters)` : line
+}
+
 const reasonLines = (reason: Cause.Fail<unknown> | Cause.Die, depth: number): ReadonlyArray<string> => {
   const suffix = reason._tag === "Die" ? " (a defect)" : ""
   const lines = guarded(() => errorLines(thrown(reason), depth)) ?? ["a failure that can't be shown"]
@@ -62,14 +73,19 @@ const messageOf = (error: Error): string => {
 }
 
 /** An error with its fields as message where it has none, anything else as it is. */
-export const withMessage = (failure: unknown): unknown =>
-  guarded(() => {
-    if (!(failure instanceof Error) || failure.message !== "") return failure
-    const error = new Error(messageOf(failure))
-    error.name = failure.name
-    if (failure.stack !== undefined) error.stack = failure.stack
-    return error
-  }) ?? "a failure that can't be shown"
+export const withMessage = (failure: unknown): unknown => {
+  // What is null is shown as that.
+  const shown = guarded(() => [errorWithMessage(failure)])
+  return shown === undefined ? "a failure that can't be shown" : shown[0]
+}
+
+const errorWithMessage = (failure: unknown): unknown => {
+  if (!(failure instanceof Error) || failure.message !== "") return failure
+  const error = new Error(messageOf(failure))
+  error.name = failure.name
+  if (failure.stack !== undefined) error.stack = failure.stack
+  return error
+}
 
 /* Frames of the runtime say nothing about the saga that failed. */
 const isUserFrame = (line: string): boolean =>

@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import type { Json } from "effect/Schema"
 import type { CompensationStack } from "../CompensationStack.ts"
 import * as SagaObserver from "../SagaObserver.ts"
 
@@ -29,10 +30,37 @@ export interface StepDefinition {
   readonly kind: "step" | "stepExit" | "pivot"
   /** Gets the value of the action, or for `stepExit` its `Exit`. */
   readonly compensate:
-    | ((value: never, cause: Cause.Cause<unknown>) => Effect.Effect<unknown, unknown, unknown>)
+    | ((value: never, cause: Cause.Cause<unknown>, entry: Entry) => Effect.Effect<unknown, unknown, unknown>)
     | undefined
   readonly interruptible: boolean
+  /** Whether what it does can be kept in a journal: it comes from `Step.make`. */
+  readonly durable: boolean
 }
+
+/**
+ * What keeps a run beyond its process. All that a durable saga does differently from one in memory is asked for here.
+ */
+export interface Journal {
+  /** Whether the execution has stopped in this process. Then nothing is undone: it goes on elsewhere, or later. */
+  readonly halted: boolean
+  /** Whether the result of the step at `path` is known, so that its action does not run. */
+  isRecorded(path: string): boolean
+  /** Whether the action of the step at `path` had started before a crash, and its result is not known. */
+  isStarted(path: string): boolean
+  /** Holds back an action that had not started until all that had has been asked for again; undefined where nothing holds it. */
+  hold(frame: Frame, path: string): Effect.Effect<void> | undefined
+  /** Queues an item to be written, at once and in this order. */
+  keep(item: Item): Keeping
+  /** Why `frame` is undone: as recorded, where that has been decided before. */
+  reasonOf(frame: Frame, cause: Cause.Cause<unknown>): Cause.Cause<unknown>
+  /** Whether it is recorded that `frame` is undone, whatever becomes of it now. */
+  isUndone(frame: Frame): boolean
+  /** Called when the body of the outermost saga has ended. */
+  bodyEnded(): void
+}
+
+/** What the saga has to do before it goes on, if anything; `"Repeated"` where the item was known before a crash. */
+export type Keeping = Effect.Effect<void> | "Repeated" | undefined
 
 /** How a saga is to be run and unwound. */
 export interface RunOptions {
@@ -61,6 +89,10 @@ export class Run {
   readonly clock: Clock.Clock
   /** Undefined where nobody observes, so that no event is built. */
   readonly observer: SagaObserver.SagaObserver | undefined
+  /** Undefined in memory. */
+  readonly journal: Journal | undefined
+  /** Whether neither an observer nor a journal wants to know what happens when. */
+  readonly unheard: boolean
   /** The compensations that failed, in savepoints too, in the order in which they ran. */
   readonly failures: Array<Failure> = []
   /** Set when steps that should have been undone were not tried. */
@@ -77,7 +109,12 @@ export class Run {
   started = 0
   private readonly number: number
 
-  constructor(options: RunOptions, parent: Run | undefined, fiber: Fiber.Fiber<unknown, unknown>) {
+  constructor(
+    options: RunOptions,
+    parent: Run | undefined,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    journal: Journal | undefined = parent?.journal
+  ) {
     const observer = fiber.getRef(SagaObserver.SagaObserver)
     this.options = options
     this.parent = parent
@@ -86,6 +123,8 @@ export class Run {
     this.number = ++runs
     this.clock = fiber.getRef(Clock.Clock)
     this.observer = observer === SagaObserver.ignore ? undefined : observer
+    this.journal = journal
+    this.unheard = this.observer === undefined && journal === undefined
   }
 
   /** The paths that are taken in this saga and those nested in it. */
@@ -116,6 +155,14 @@ export class Frame {
   inFlight = 0
   /** The frame around this one within the same saga. */
   readonly outer: Frame | undefined
+  /** The frame around this one, also where that is one of the saga around. */
+  readonly parent: Frame | undefined
+  /** In durable sagas: the names of what runs here, since two of one name at once could not be told apart later. */
+  busy: Set<string> | undefined = undefined
+  /** In durable sagas: the context of the actions that run in `of`. */
+  actions: { readonly of: Context.Context<never>; readonly context: Context.Context<never> } | undefined = undefined
+  /** Whether a compensation runs here: it may wait, but its steps need a saga of their own. */
+  compensating = false
   private whenIdle: (() => void) | undefined = undefined
   private steps: Map<string, number> | undefined = undefined
   private frames: Map<string, number> | undefined = undefined
@@ -123,6 +170,7 @@ export class Frame {
   constructor(run: Run, parent: Frame | undefined, path: string, group: ParallelGroup | undefined) {
     this.run = run
     this.outer = parent !== undefined && parent.run === run ? parent : undefined
+    this.parent = parent
     this.path = path
     this.group = group
     this.logStart = run.log.length
@@ -140,7 +188,9 @@ export class Frame {
 
   private claim(occurrences: Map<string, number>, name: string): string {
     const { paths } = this.run.root
-    const prefix = this.path === "" ? name : `${this.path}/${name}`
+    // A path is one line, whatever is in a name.
+    const line = name.includes("\n") ? name.replaceAll("\n", "\\n") : name
+    const prefix = this.path === "" ? line : `${this.path}/${line}`
     let occurrence = occurrences.get(name) ?? 0
     let path: string
     // Names may hold what paths are made of, so that two ways lead to one path.
@@ -203,12 +253,19 @@ export class Entry {
    */
   stack: "None" | "Pending" | "Taken" | "Tried" = "None"
   path: string | undefined = undefined
+  /** How often the action was tried, where the step itself does that. */
+  tries: number | undefined = undefined
+  /** Of durable steps: what the journal says, or is to say, of how the action, then the compensation ended. */
+  readonly kept: Kept | undefined
 
   constructor(frame: Frame, step: StepDefinition, context: Context.Context<never>) {
     this.frame = frame
     this.step = step
     this.context = context
     this.started = frame.run.root.started++
+    this.kept = frame.run.journal === undefined
+      ? undefined
+      : { recorded: false, at: undefined, after: 0, attempt: 1, input: null, result: null }
   }
 
   /** What the compensation is given. */
@@ -216,6 +273,20 @@ export class Entry {
     const exit = this.exit
     return this.step.kind === "stepExit" || exit === undefined || exit._tag === "Failure" ? exit : exit.value
   }
+}
+
+/** What a journal has to know of a step, beside its entry. */
+export interface Kept {
+  /** Whether the journal has it already. */
+  recorded: boolean
+  /** When it ended, if that was recorded. */
+  at: number | undefined
+  /** How many results the saga had been given when this one was asked for. */
+  after: number
+  attempt: number
+  /** What went in and what came out, as stored. */
+  input: Json
+  result: Json
 }
 
 /** What the log of a run holds: one small item per transition. `toEvent` makes the event of it. */

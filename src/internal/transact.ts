@@ -9,7 +9,16 @@ import { sharesReason, thrown } from "./cause.ts"
 import { guarded } from "./guard.ts"
 import { pathOf, toEvents } from "./log.ts"
 import { record } from "./observe.ts"
-import { blockedBy, CurrentFrame, currentFrame, type Failure, Frame, Run, type RunOptions } from "./run.ts"
+import {
+  blockedBy,
+  CurrentFrame,
+  currentFrame,
+  type Failure,
+  Frame,
+  type Journal,
+  Run,
+  type RunOptions
+} from "./run.ts"
 import { take, unwind } from "./unwind.ts"
 
 /** The run that a cause comes from, as an annotation: the report is made when somebody asks for it. */
@@ -41,13 +50,37 @@ export const transact = (
     const around = currentFrame(fiber.context)
     const parent = around === undefined || around.run.root.ended ? undefined : around
     const run = new Run(options, parent?.run, fiber)
-    const frame = new Frame(run, parent, parent === undefined ? "" : parent.claimFrame(options.name), undefined)
-
-    const started = record(run, { _tag: "SagaStarted", run, frame, at: run.clock.currentTimeMillisUnsafe() })
-    return run.observer === undefined
-      ? enclose(fiber, frame, self, restore, fail)
-      : Effect.andThen(started, Effect.suspend(() => enclose(fiber, frame, self, restore, fail)))
+    return begin(
+      fiber,
+      new Frame(run, parent, parent === undefined ? "" : parent.claimFrame(options.name), undefined),
+      self,
+      restore
+    )
   })
+
+/** Runs `self` as a saga that `journal` keeps. */
+export const transactDurable = (
+  self: Effect.Effect<unknown, unknown, unknown>,
+  options: RunOptions,
+  journal: Journal
+): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.uninterruptibleMask((restore) => {
+    const fiber = Fiber.getCurrent()!
+    return begin(fiber, new Frame(new Run(options, undefined, fiber, journal), undefined, "", undefined), self, restore)
+  })
+
+const begin = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  frame: Frame,
+  self: Effect.Effect<unknown, unknown, unknown>,
+  restore: Restore
+): Effect.Effect<unknown, unknown, unknown> => {
+  const { run } = frame
+  const started = record(run, { _tag: "SagaStarted", run, frame, at: run.clock.currentTimeMillisUnsafe() })
+  return run.observer === undefined
+    ? enclose(fiber, frame, self, restore, fail)
+    : Effect.andThen(started, Effect.suspend(() => enclose(fiber, frame, self, restore, fail)))
+}
 
 /** Runs `self` as a part of the saga in force that unwinds alone. */
 export const savepoint = (
@@ -77,7 +110,8 @@ const enclose = (
   onFailure: (frame: Frame, cause: Cause.Cause<unknown>) => Effect.Effect<never, unknown>
 ): Effect.Effect<unknown, unknown, unknown> => {
   const { context } = fiber
-  const { outer } = frame
+  const { outer, run: { journal } } = frame
+  const outermost = frame.parent === undefined
 
   const failed = (cause: Cause.Cause<unknown>): Effect.Effect<never, unknown> => {
     fiber.setContext(context)
@@ -85,9 +119,12 @@ const enclose = (
     // The saga around a savepoint must not end before it: they may be in different fibers.
     outer?.enter()
     // Nothing comes between the look at what is in flight and the taking of what is to be undone.
-    const handled: Effect.Effect<never, unknown> = Effect.suspend(() =>
-      frame.inFlight === 0 ? onFailure(frame, cause) : Effect.andThen(frame.awaitIdle(), handled)
-    )
+    const handled: Effect.Effect<never, unknown> = Effect.suspend(() => {
+      if (frame.inFlight > 0) return Effect.andThen(frame.awaitIdle(), handled)
+      if (journal === undefined) return onFailure(frame, cause)
+      if (outermost) journal.bodyEnded()
+      return journal.halted ? Effect.failCause(cause) : onFailure(frame, journal.reasonOf(frame, cause))
+    })
     return Effect.ensuring(
       handled,
       Effect.sync(() => {
@@ -99,10 +136,15 @@ const enclose = (
 
   const succeeded = (value: unknown): Effect.Effect<unknown, unknown, unknown> => {
     fiber.setContext(context)
+    // What was decided to be undone before a crash never turns forward again.
+    if (journal?.isUndone(frame) === true) return failed(Cause.interrupt())
     // The steps of a savepoint are in the log of the saga, at or below its frame: there is nothing to hand over.
     if (outer !== undefined) return Effect.succeed(value)
     frame.status = "Closed"
-    if (frame.inFlight === 0) return complete(frame.run, value)
+    if (frame.inFlight === 0) {
+      if (outermost) journal?.bodyEnded()
+      return journal?.halted === true ? Effect.interrupt : complete(frame.run, value)
+    }
     // Actions in forked fibers settle first. An interruption that comes meanwhile finds a saga that has not ended.
     return Effect.matchCauseEffect(Effect.andThen(frame.awaitIdle(), restore(Effect.void)), {
       onSuccess: () => succeeded(value),
@@ -172,10 +214,12 @@ const rollBack = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect<neve
 
 /*
  * The types of effects do not exist at run time. Where no failed compensation has a typed failure, they may all be of
- * the kind that can't fail, so the saga dies; the time limits of a saga are part of its type.
+ * the kind that can't fail, so the saga dies; the time limits of a saga are part of its type. The type of a durable saga
+ * names CompensationFailed whatever its compensations are, and a defect would not come back from the journal as what it is.
  */
 const dirty = (run: Run, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
-  const typed = run.failures.length === 0 || run.failures.some((failure) => Cause.hasFails(failure.cause))
+  const isDurable = run.journal !== undefined && run.parent === undefined
+  const typed = isDurable || run.failures.length === 0 || run.failures.some(({ cause }) => Cause.hasFails(cause))
   return compensationFailed(run, cause, run.failures, typed)
 }
 
@@ -231,7 +275,7 @@ const finish = (
       (interrupted) => interrupted ? Effect.exit(Effect.logError(SagaReport.render(reportOf(run)))) : Effect.void
     )
   )
-  return run.observer === undefined && told === recorded ? failed : Effect.andThen(told, failed)
+  return run.unheard && told === recorded ? failed : Effect.andThen(told, failed)
 }
 
 /*

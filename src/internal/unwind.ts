@@ -38,7 +38,7 @@ export const unwind = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect
     const at = run.clock.currentTimeMillisUnsafe()
     return Effect.as(record(run, { _tag: "UnwindFinished", frame, remaining, at }), { failures, remaining })
   })
-  return run.observer === undefined ? undone : Effect.andThen(started, undone)
+  return run.unheard ? undone : Effect.andThen(started, undone)
 }
 
 /** What is pending at or below `frame`, the last to end first, as nobody's business any more but the caller's. */
@@ -134,7 +134,7 @@ const outermostBranch = (scope: Frame, frame: Frame): Frame | undefined => {
  * no time limit, the context that entries mostly share is set once for all of them.
  */
 const runPlan = (unwinding: Unwinding, items: Plan, depth: number): Effect.Effect<void> => {
-  const alone = unwinding.run.observer === undefined && !unwinding.limited
+  const alone = unwinding.run.unheard && !unwinding.limited
   const first = alone ? items.find((item) => item._tag === "Step") : undefined
   if (first === undefined) return runItems(unwinding, items, undefined, depth)
   return Effect.setContext(runItems(unwinding, items, first.context, depth), first.context)
@@ -155,8 +155,8 @@ const runItems = (
     },
     step: (exit) => {
       const item = items[index++]!
-      // Where an observer listens, `compensate` has done this before the observer heard of it.
-      if (item._tag === "Step" && unwinding.run.observer === undefined) settle(unwinding, item, exit!)
+      // Where somebody wants to hear of it, `compensate` has done this before.
+      if (item._tag === "Step" && unwinding.run.unheard) settle(unwinding, item, exit!)
     }
   })
 }
@@ -189,7 +189,7 @@ const compensate = (
   const invoked = invoke(unwinding, entry)
   const inContext = entry.context === context ? invoked : Effect.setContext(invoked, entry.context)
   const compensated = Effect.exit(limit(unwinding, entry, inContext))
-  if (run.observer === undefined) return compensated
+  if (run.unheard) return compensated
   const at = run.clock.currentTimeMillisUnsafe()
   return observe(run, { _tag: "CompensationStarted", entry, at }).pipe(
     Effect.andThen(compensated),
@@ -200,7 +200,7 @@ const compensate = (
 /* Writes to the log how a compensation ended. */
 const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unknown>): Item => {
   const { run } = unwinding
-  const at = run.clock.currentTimeMillisUnsafe()
+  const at = entry.kept?.at ?? run.clock.currentTimeMillisUnsafe()
   const cause = Exit.isSuccess(exit) ? returnedFailure(exit.value) : exit.cause
   const item: Item = cause === undefined
     ? { _tag: "CompensationSucceeded", entry, at }
@@ -217,7 +217,7 @@ const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unk
 const invoke = (unwinding: Unwinding, entry: Entry): Effect.Effect<unknown, unknown> => {
   const { compensate } = entry.step
   return Effect.suspend(() => {
-    const returned: unknown = compensate!(entry.given as never, unwinding.cause)
+    const returned: unknown = compensate!(entry.given as never, unwinding.cause, entry)
     if (Effect.isEffect(returned)) return returned
     if (returned instanceof Promise) handleRejection(returned)
     return Effect.die(new Error(notAnEffect(entry)))

@@ -1,5 +1,6 @@
 import { Effect, Exit, Fiber, Latch } from "effect"
 import { done, effectActions, type Kind, promiseActions } from "./actions.ts"
+import { heapUsed, turn } from "./heap.ts"
 import { median } from "./statistics.ts"
 import { type EffectVariant, effectVariants, type PromiseVariant, promiseVariants, type Variant } from "./variants.ts"
 
@@ -111,17 +112,6 @@ const measureTime = async (job: TimeJob): Promise<TimeResult> => {
     means.push(median(windows) * 1e6)
   }
   return means
-}
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-/* What a turn of the event loop or a compilation in the background still holds is let go after some collections. */
-const heapUsed = async (collections: number): Promise<number> => {
-  for (let index = 0; index < collections; index++) {
-    await turn()
-    globalThis.gc!()
-  }
-  return process.memoryUsage().heapUsed
 }
 
 /* Every second saga fails, so what is left is what both ends leave. */

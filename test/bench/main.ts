@@ -1,5 +1,6 @@
 import { createRequire } from "node:module"
 import { availableParallelism, cpus, loadavg } from "node:os"
+import { durable } from "./durable.ts"
 import { memory } from "./memory.ts"
 import { parse } from "./settings.ts"
 import { time } from "./time.ts"
@@ -21,3 +22,4 @@ console.log("")
 
 time(settings)
 memory(settings)
+durable(settings)

@@ -4,8 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { MemoryJob, MemoryResult, TimeJob, TimeResult } from "./child.ts"
-
-const child = fileURLToPath(new URL("./child.ts", import.meta.url))
+import type { Job, ResultOf } from "./durable/child.ts"
 
 /* Loading the modules is half the time of a short child; with their bytecode at hand it is little. */
 const cache = mkdtempSync(join(tmpdir(), "effect-saga-bench-"))
@@ -15,15 +14,26 @@ process.once("exit", () => rmSync(cache, { recursive: true, force: true }))
 export const measure: {
   (job: TimeJob): TimeResult
   (job: MemoryJob): MemoryResult
-} = (job: TimeJob | MemoryJob) => {
-  const result = spawnSync(process.execPath, [...process.execArgv, child, JSON.stringify(job)], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, NODE_COMPILE_CACHE: cache }
-  })
-  if (result.error !== undefined) throw result.error
-  if (result.status !== 0) {
-    throw new Error(`The process that measures ${JSON.stringify(job)} ended with ${result.status}`)
+} = (job: TimeJob | MemoryJob) => run("./child.ts", job)
+
+/** Measures durable sagas in a process of its own. */
+export const measureDurable = <J extends Job>(job: J): ResultOf<J> => run("./durable/child.ts", job)
+
+const run = (child: string, job: { readonly task: string }) => {
+  const path = fileURLToPath(new URL(child, import.meta.url))
+  const { error, signal, status, stdout } = spawnSync(
+    process.execPath,
+    [...process.execArgv, path, JSON.stringify(job)],
+    {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, NODE_COMPILE_CACHE: cache }
+    }
+  )
+  if (error !== undefined) throw error
+  // One of them dies on purpose, after its result.
+  if (status !== 0 && !(job.task === "start" && signal === "SIGKILL" && stdout !== "")) {
+    throw new Error(`The process that measures ${JSON.stringify(job)} ended with ${status ?? signal}`)
   }
-  return JSON.parse(result.stdout)
+  return JSON.parse(stdout)
 }

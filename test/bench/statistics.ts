@@ -23,3 +23,10 @@ export const ratio = (samples: ReadonlyArray<number>, baseline: ReadonlyArray<nu
   const ratios = samples.map((sample, round) => sample / baseline[round]!)
   return { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) }
 }
+
+/** The value that this part of all values does not exceed: 0.99 for the 99th percentile. */
+export const quantile = (values: ReadonlyArray<number>, part: number): number => {
+  if (values.length === 0) throw new RangeError("quantile: there is no value")
+  const sorted = Float64Array.from(values).toSorted()
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
+}

@@ -1,0 +1,285 @@
+/**
+ * Runs durable sagas on a store.
+ *
+ * **Details**
+ *
+ * - An engine owns its store: no other one writes to it meanwhile, and one that was paused for too long finds out before
+ *   it can write again.
+ * - When it starts, every unfinished execution goes on, forward or undoing, as soon as its definition is registered.
+ *   Timers that fell due meanwhile fire at once.
+ * - An action whose success is in the journal never runs again. One that was running when the process died runs again,
+ *   with the same idempotency key.
+ * - Closing an engine undoes nothing. Actions that are running may end and are written down, everything else stops where
+ *   it stands, and goes on when an engine has the store again.
+ * - While a store can't be written (a full disk, a lock) executions wait and go on later. New ones are refused with
+ *   `SagaStoreError`.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Json } from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Check from "./internal/check.ts"
+import type { Refusal } from "./internal/decisions.ts"
+import type { Definition, PayloadCodec } from "./internal/definition.ts"
+import { Engine, type Finished, type StartCall } from "./internal/engine.ts"
+import * as Progress from "./internal/progress.ts"
+import type { ExecutionRecord, ListOptions, Status } from "./internal/store.ts"
+import { SagaStore } from "./internal/store.ts"
+import type { JournalEvent } from "./JournalEvent.ts"
+import {
+  AlreadyFinished,
+  ExecutionNotFound,
+  InvalidPayload,
+  NotApplicable,
+  SagaEngineError
+} from "./SagaEngineError.ts"
+import type { SagaStoreError } from "./SagaStoreError.ts"
+
+export type { PayloadCodec } from "./internal/definition.ts"
+export {
+  AlreadyFinished,
+  Cancelled,
+  ExecutionNotFound,
+  InvalidPayload,
+  NotApplicable,
+  SagaEngineError
+} from "./SagaEngineError.ts"
+
+/**
+ * How an execution ended, with its result as JSON: that of its success, or of the `Cause` of its failure.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Result {
+  readonly status: "Completed" | "Compensated" | "Failed"
+  /** Whether somebody had asked to cancel it. */
+  readonly cancelled: boolean
+  readonly result: Json
+}
+
+/**
+ * What is kept of a decision, besides the decision.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface DecisionOptions {
+  /** Who decided. */
+  readonly operator?: string | undefined
+  /** Why. */
+  readonly comment?: string | undefined
+}
+
+/**
+ * A decision on what an execution is parked for. With `path`, on the step at that path: needed where several of its
+ * compensations could not be done.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ParkedOptions extends DecisionOptions {
+  readonly path?: string | undefined
+}
+
+/**
+ * Runs executions. Most programs use it through a `DurableSaga`, which knows the types of what is in the JSON here.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class SagaEngine extends Context.Service<SagaEngine, {
+  /** Runs the executions of a definition until the scope closes. */
+  readonly register: (definition: Definition) => Effect.Effect<void, never, Scope.Scope>
+  /** Starts an execution, or joins the one of this id. Returns when that is durable. */
+  readonly start: (call: StartCall) => Effect.Effect<void, SagaStoreError>
+  /** Starts an execution, or joins the one of this id, and waits until it has ended. */
+  readonly run: (call: StartCall) => Effect.Effect<Result, SagaStoreError | SagaEngineError>
+  /** Waits until an execution has ended. */
+  readonly await: (id: string) => Effect.Effect<Result, SagaStoreError | SagaEngineError>
+  /** How an execution ended, or `undefined` where it has not. */
+  readonly poll: (id: string) => Effect.Effect<Result | undefined, SagaStoreError | SagaEngineError>
+  /** Has an execution undone, at its next step or wait, and its children with it. */
+  readonly cancel: (id: string, options?: DecisionOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
+  /** Sends a signal. It is kept until it is waited for, also where the execution has not been started yet. */
+  readonly signal: (id: string, name: string, value: Json) => Effect.Effect<void, SagaStoreError | SagaEngineError>
+  /** Has a parked execution try again what it is parked for. */
+  readonly retry: (id: string, options?: ParkedOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
+  /**
+   * Gives up what an execution is parked for. A compensation counts as failed, and the others run; after its pivot the
+   * execution ends as it is.
+   */
+  readonly skip: (id: string, options?: ParkedOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
+  /**
+   * Says that what an execution is parked for was done by hand. A compensation counts as done; a step after the pivot has
+   * succeeded with `value`, the JSON of its success.
+   */
+  readonly resolve: (
+    id: string,
+    value?: Json,
+    options?: ParkedOptions
+  ) => Effect.Effect<void, SagaStoreError | SagaEngineError>
+  readonly get: (id: string) => Effect.Effect<ExecutionRecord, SagaStoreError | SagaEngineError>
+  readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<ExecutionRecord>, SagaStoreError>
+  /** The journal of an execution, oldest event first. */
+  readonly history: (id: string) => Effect.Effect<ReadonlyArray<JournalEvent>, SagaStoreError | SagaEngineError>
+  /** Deletes executions that ended at least that long ago, and returns how many. Never one that has not ended. */
+  readonly prune: (options: {
+    readonly olderThan: Duration.Input
+    /** Default all that are final. */
+    readonly statuses?: ReadonlyArray<Extract<Status, "Completed" | "Compensated" | "Failed">> | undefined
+  }) => Effect.Effect<number, SagaStoreError>
+}>()("effect-saga/SagaEngine") {}
+
+/**
+ * Choices for an engine.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  /** What it is called in the errors of engines that find the store owned. Default `"effect-saga"`. */
+  readonly owner?: string | undefined
+  /**
+   * Whether to wait where another engine owns the store, and to take over when that one is gone. Meanwhile every call
+   * waits. Default `false`: to fail, naming the owner.
+   */
+  readonly standby?: boolean | undefined
+  /** How payloads are stored. Default: as JSON. */
+  readonly codec?: PayloadCodec | undefined
+  /** How long actions that are running may take when the engine closes. Default 5 seconds. */
+  readonly shutdownTimeout?: Duration.Input | undefined
+  /** How long unfinished executions wait for their definitions before they are parked. Default 10 seconds. */
+  readonly registrationTimeout?: Duration.Input | undefined
+  /** How long the code of a recovered execution may not ask for what its journal has, until that is a mismatch. Default 5 seconds. */
+  readonly replayTimeout?: Duration.Input | undefined
+}
+
+/**
+ * Creates an engine that runs until the scope closes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<SagaEngine["Service"], SagaStoreError, SagaStore | Scope.Scope> => {
+  const settings = check("SagaEngine.make", options)
+  return Effect.gen(function*() {
+    const store = yield* SagaStore
+    const engine = new Engine(store, settings, yield* Clock.Clock)
+    yield* engine.open
+    return serviceOf(engine)
+  })
+}
+
+/**
+ * Layer of an engine on the store that is provided to it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options = {}): Layer.Layer<SagaEngine, SagaStoreError, SagaStore> => {
+  check("SagaEngine.layer", options)
+  return Layer.effect(SagaEngine, make(options))
+}
+
+const check = (where: string, options: Options) => {
+  Check.options(where, options)
+  Check.keys(where, options, [
+    "owner",
+    "standby",
+    "codec",
+    "shutdownTimeout",
+    "registrationTimeout",
+    "replayTimeout"
+  ])
+  if (options.owner !== undefined) Check.text(`${where}: owner`, options.owner)
+  Check.flag(`${where}: standby`, options.standby)
+  if (options.codec !== undefined) {
+    Check.codec(`${where}: codec`, options.codec)
+  }
+  const duration = (name: "shutdownTimeout" | "registrationTimeout" | "replayTimeout", byDefault: Duration.Input) =>
+    Check.duration(`${where}: ${name}`, options[name] ?? byDefault)!
+  return {
+    owner: options.owner ?? "effect-saga",
+    standby: options.standby ?? false,
+    codec: options.codec,
+    shutdownTimeout: duration("shutdownTimeout", "5 seconds"),
+    registrationTimeout: duration("registrationTimeout", "10 seconds"),
+    replayTimeout: duration("replayTimeout", "5 seconds")
+  }
+}
+
+const serviceOf = (engine: Engine): SagaEngine["Service"] => {
+  const opened = (id: string, finished: Finished): Effect.Effect<Result, SagaEngineError> => {
+    const status = Progress.statusOfFinished(finished)
+    const { cancelled, result } = finished
+    if (engine.codec === undefined) return Effect.succeed({ status, cancelled, result })
+    return Effect.mapBoth(engine.codec.decode(result), {
+      onSuccess: (result) => ({ status, cancelled, result }),
+      onFailure: (error) =>
+        new SagaEngineError({
+          reason: new InvalidPayload({ what: `The result of execution "${id}"`, detail: error.message })
+        })
+    })
+  }
+  return {
+    register: (definition) => engine.register(definition),
+    start: (call) => engine.start(call),
+    run: (call) => Effect.flatMap(engine.run(call), (finished) => opened(call.id, finished)),
+    await: (id) => Effect.flatMap(found(id, engine.awaitFinished(id)), (finished) => opened(id, finished)),
+    poll: (id) =>
+      Effect.flatMap(
+        found(id, engine.poll(id)),
+        (finished) => finished === "Unfinished" ? Effect.succeed(undefined) : opened(id, finished)
+      ),
+    cancel: (id, options) => accepted(id, engine.cancel(id, decisionBy(options))),
+    signal: (id, name, value) => accepted(id, engine.signal(id, name, value)),
+    retry: (id, options) =>
+      accepted(id, engine.decide(id, "Retried", { path: options?.path, by: decisionBy(options) })),
+    skip: (id, options) => accepted(id, engine.decide(id, "Skipped", { path: options?.path, by: decisionBy(options) })),
+    resolve: (id, value = null, options) =>
+      accepted(
+        id,
+        Effect.flatMap(
+          engine.codec === undefined ? Effect.succeed(value) : engine.codec.encode(value),
+          (value) => engine.decide(id, "Resolved", { path: options?.path, value, by: decisionBy(options) })
+        )
+      ),
+    get: (id) => Effect.map(found(id, engine.find(id)), ({ record }) => record),
+    list: (options) => engine.list(options ?? {}),
+    history: (id) => found(id, engine.history(id)),
+    prune: ({ olderThan, statuses }) => {
+      const duration = Check.duration("SagaEngine.prune: olderThan", olderThan)!
+      return engine.prune(duration, statuses)
+    }
+  }
+}
+
+const found = <A>(id: string, effect: Effect.Effect<A | undefined, SagaStoreError>) =>
+  Effect.flatMap(effect, (value) => value === undefined ? refuse(id, { _tag: "NotFound" }) : Effect.succeed(value))
+
+const accepted = (id: string, effect: Effect.Effect<Refusal | undefined, SagaStoreError>) =>
+  Effect.flatMap(effect, (refusal) => refusal === undefined ? Effect.void : refuse(id, refusal))
+
+const decisionBy = (options: DecisionOptions | undefined) => ({
+  ...(options?.operator === undefined ? undefined : { operator: options.operator }),
+  ...(options?.comment === undefined ? undefined : { comment: options.comment })
+})
+
+const refuse = (execution: string, refusal: Refusal): Effect.Effect<never, SagaEngineError> =>
+  Effect.fail(
+    new SagaEngineError({
+      reason: refusal._tag === "NotFound"
+        ? new ExecutionNotFound({ execution })
+        : refusal._tag === "AlreadyFinished"
+        ? new AlreadyFinished({ execution, status: refusal.status })
+        : new NotApplicable({ execution, detail: refusal.detail })
+    })
+  )

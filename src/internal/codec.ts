@@ -1,0 +1,103 @@
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import type { Json } from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { guarded } from "./guard.ts"
+import { causeLine, withMessage } from "./render.ts"
+
+/*
+ * From values to what is stored of them, and back. All of them are total on the way in: an error that fits no schema is
+ * kept as what people can read of it.
+ */
+
+/** What can be stored without services. */
+export type Storable<A> = Schema.ConstraintCodec<A, unknown, never, never>
+
+export interface Codec<A> {
+  readonly encode: (value: A) => Exit.Exit<Json, Schema.SchemaError>
+  readonly decode: (json: Json) => Exit.Exit<A, Schema.SchemaError>
+}
+
+export const make = <A>(schema: Storable<A>): Codec<A> => {
+  const json = Schema.toCodecJson(schema)
+  return {
+    encode: Schema.encodeUnknownExit(json) as Codec<A>["encode"],
+    decode: Schema.decodeUnknownExit(json) as Codec<A>["decode"]
+  }
+}
+
+/* Only name, message and stack of an error are stored; fields that stand for a message are stored as one. */
+export const AnyFailure = Schema.Defect({ includeStack: true }).pipe(Schema.decodeTo(
+  Schema.Unknown,
+  SchemaTransformation.transform({ decode: (failure) => failure, encode: withMessage })
+))
+
+export const TimeoutError = Schema.TaggedStruct("TimeoutError", { message: Schema.String }).pipe(Schema.decodeTo(
+  Schema.instanceOf(Cause.TimeoutError),
+  SchemaTransformation.transform({
+    decode: ({ message }) => new Cause.TimeoutError(message),
+    encode: ({ message }) => ({ _tag: "TimeoutError" as const, message })
+  })
+))
+
+export interface CauseCodec {
+  readonly encode: (cause: Cause.Cause<unknown>) => Json
+  readonly decode: (json: Json) => Exit.Exit<Cause.Cause<unknown>, Schema.SchemaError>
+}
+
+const StoredCause = Schema.Array(Schema.Union([
+  Schema.TaggedStruct("Fail", { error: Schema.Json }),
+  Schema.TaggedStruct("Die", { defect: Schema.Json }),
+  // Which fiber interrupted says nothing to another process.
+  Schema.TaggedStruct("Interrupt", {})
+]))
+
+const decodeStored = Schema.decodeUnknownExit(StoredCause)
+
+const defects = make(AnyFailure as Storable<unknown>)
+
+/** For causes whose failures are of one of `errors`, a timeout, or anything. */
+export const makeCause = (errors: ReadonlyArray<Storable<unknown>>): CauseCodec => {
+  const failures = make(Schema.Union([...errors, TimeoutError, AnyFailure]) as Storable<unknown>)
+  const encodeReason = (reason: Cause.Reason<unknown>): (typeof StoredCause.Type)[number] => {
+    switch (reason._tag) {
+      case "Fail":
+        return { _tag: "Fail", error: encodeAny(failures, reason.error) }
+      case "Die":
+        return { _tag: "Die", defect: encodeAny(defects, reason.defect) }
+      case "Interrupt":
+        return { _tag: "Interrupt" }
+    }
+  }
+  return {
+    // Without their fibers, one interruption is like another.
+    encode: (cause) =>
+      cause.reasons
+        .filter((reason, index, all) => reason._tag !== "Interrupt" || all.findIndex(Cause.isInterruptReason) === index)
+        .map(encodeReason),
+    decode: (json): Exit.Exit<Cause.Cause<unknown>, Schema.SchemaError> => {
+      const stored = decodeStored(json)
+      if (Exit.isFailure(stored)) return Exit.failCause(stored.cause)
+      const reasons: Array<Cause.Reason<unknown>> = []
+      for (const reason of stored.value) {
+        if (reason._tag === "Interrupt") {
+          reasons.push(Cause.makeInterruptReason())
+          continue
+        }
+        const value = reason._tag === "Fail" ? failures.decode(reason.error) : defects.decode(reason.defect)
+        if (Exit.isFailure(value)) return Exit.failCause(value.cause)
+        reasons.push(reason._tag === "Fail" ? Cause.makeFailReason(value.value) : Cause.makeDieReason(value.value))
+      }
+      return Exit.succeed(Cause.fromReasons(reasons))
+    }
+  }
+}
+
+/* What is thrown may be hostile to being looked at. */
+const encodeAny = (codec: Codec<unknown>, value: unknown): Json => {
+  const encoded = guarded(() => codec.encode(value))
+  if (encoded !== undefined && Exit.isSuccess(encoded)) return encoded.value
+  const why = encoded === undefined ? "it can't even be looked at" : causeLine(encoded.cause)
+  return { name: "Error", message: `The failure could not be stored: ${why}` }
+}

@@ -1,0 +1,72 @@
+import type { Json } from "effect/Schema"
+import { head } from "./journalText.ts"
+import * as Progress from "./progress.ts"
+
+/* What operators may decide on an execution that is parked. */
+
+/** Why an operator's decision was not taken. */
+export type Refusal =
+  | { readonly _tag: "NotFound" }
+  | { readonly _tag: "AlreadyFinished"; readonly status: string }
+  | { readonly _tag: "NotApplicable"; readonly detail: string }
+
+/** How an operator decided on what an execution is parked for. */
+export type DecisionKind = "Retried" | "Skipped" | "Resolved"
+
+/** Who decided, and why. */
+export interface DecisionBy {
+  readonly operator?: string
+  readonly comment?: string
+}
+
+export interface DecisionOptions {
+  /** The step that the decision is about; where it is undefined, the only thing that the execution is parked for. */
+  readonly path?: string | undefined
+  readonly value?: Json | undefined
+  readonly by: DecisionBy
+}
+
+/** What a decision is for an execution in this state, or why it is none. */
+export const decisionOn = (
+  progress: Progress.Progress,
+  kind: DecisionKind,
+  options: DecisionOptions,
+  at: number
+): Refusal | Progress.Decision => {
+  const parked = Array.from(progress.parked?.values() ?? [])
+  const chosen = options.path === undefined ? parked : parked.filter(({ path }) => path === options.path)
+  if (parked.length === 0) return notApplicable("it is not parked")
+  if (chosen.length === 0) {
+    return notApplicable(`it is not parked for "${options.path}", but for ${parked.map(nameOfParked).join(", ")}`)
+  }
+  if (chosen.length > 1) {
+    return notApplicable(`it is parked for ${chosen.map(nameOfParked).join(", ")}: say for which with "path"`)
+  }
+  const [{ kind: why, path }] = chosen as [(typeof chosen)[0]]
+  if (kind !== "Retried" && (why === "Mismatch" || why === "NotRegistered")) {
+    return notApplicable("its code does not fit: register the code that it began with, or cancel it")
+  }
+  if (kind !== "Skipped" && why === "FailedAfterPivot" && chosen[0]!.steps.some((step) => isUndone(progress, step))) {
+    return notApplicable("it failed in a part that has been undone, which is not done again: skip it, or cancel")
+  }
+  if (kind === "Resolved" && why === "FailedAfterPivot" && path === "") {
+    return notApplicable("it did not fail because of one step, so there is nothing to give a value to")
+  }
+  const by = { path, ...options.by }
+  return kind === "Resolved"
+    ? { ...head("Resolved", at), value: options.value ?? null, ...by }
+    : { ...head(kind, at), ...by }
+}
+
+const isUndone = ({ unwinds }: Progress.Progress, path: string): boolean =>
+  Array.from(unwinds?.keys() ?? []).some((scope) => path.startsWith(`${scope}/`))
+
+const nameOfParked = ({ path, kind }: { readonly path: string; readonly kind: string }): string =>
+  path === "" ? kind : `"${path}"`
+
+export const notApplicable = (detail: string): Refusal => ({ _tag: "NotApplicable", detail })
+
+export const alreadyFinished = (finished: Progress.FinishedEvent): Refusal => ({
+  _tag: "AlreadyFinished",
+  status: Progress.statusOfFinished(finished)
+})

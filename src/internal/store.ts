@@ -1,0 +1,202 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { SagaStoreError } from "../SagaStoreError.ts"
+
+/**
+ * Where an execution stands. `Running`, `Waiting` (for a timer or a signal), `Compensating` and `Parked` (until an
+ * operator decides), then for good `Completed`, `Compensated` (all undone) or `Failed` (something was not undone).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Status = Schema.Literals([
+  "Running",
+  "Waiting",
+  "Compensating",
+  "Parked",
+  "Completed",
+  "Compensated",
+  "Failed"
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Status = typeof Status.Type
+
+/**
+ * The statuses that are for good.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const finishedStatuses = ["Completed", "Compensated", "Failed"] as const satisfies ReadonlyArray<Status>
+
+/** The statuses of the executions that an engine goes on with. */
+export const unfinishedStatuses = [
+  "Running",
+  "Waiting",
+  "Compensating",
+  "Parked"
+] as const satisfies ReadonlyArray<Status>
+
+export const isFinished = (status: Status): status is (typeof finishedStatuses)[number] =>
+  finishedStatuses.some((finished) => finished === status)
+
+/**
+ * What a store knows of an execution besides its journal. Times are whole milliseconds since the epoch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ExecutionRecord = Schema.Struct({
+  /** Number of the execution in its store, given by the owner, ascending from 1. Never given twice. */
+  key: Schema.Int,
+  /** Unique in its store: the name of the definition, a slash, and the id that its payload has. */
+  id: Schema.String,
+  definition: Schema.String,
+  version: Schema.Int,
+  status: Status,
+  /** Whether somebody asked to cancel it. */
+  cancelled: Schema.Boolean,
+  /** Why it is parked, or why it failed, in one line. */
+  reason: Schema.NullOr(Schema.String),
+  /** The execution that started this one as its child. */
+  parent: Schema.NullOr(Schema.String),
+  createdAt: Schema.Int,
+  updatedAt: Schema.Int
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ExecutionRecord = typeof ExecutionRecord.Type
+
+/**
+ * What one execution adds to its journal at one time. It is written wholly or not at all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Append {
+  readonly key: number
+  /** The record after these events, where they change it; always there when `firstSequence` is 1. */
+  readonly record: ExecutionRecord | undefined
+  /** Events of an execution are numbered from 1, without gaps. With 1, the execution is new. */
+  readonly firstSequence: number
+  /** Events as JSON texts. */
+  readonly events: ReadonlyArray<string>
+}
+
+/**
+ * A signal for an execution that has not been started yet.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EarlySignal {
+  /** The id that the execution will have. */
+  readonly execution: string
+  /** The event that receives it, as JSON text. */
+  readonly event: string
+}
+
+/**
+ * The right to write to a store, which one engine has at a time. It ends with the scope in which it was acquired.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Ownership {
+  /** Higher than that of every owner before. Each write checks that it is still the highest. */
+  readonly epoch: number
+  /** The highest key of an execution so far, 0 where there is none. */
+  readonly lastKey: number
+  /** Never succeeds; fails when another engine has taken the store over, noticed by a write or by the heartbeat. */
+  readonly lost: Effect.Effect<never, SagaStoreError>
+  /**
+   * Writes all of it in one transaction, and returns when it is durable. Where it fails, nothing of it is written, and
+   * the same call may be repeated if the error is transient. A new execution takes the early signals for its id out of
+   * the store.
+   */
+  readonly commit: (appends: ReadonlyArray<Append>) => Effect.Effect<void, SagaStoreError>
+  readonly keepSignal: (signal: EarlySignal) => Effect.Effect<void, SagaStoreError>
+  /** All early signals, in order of arrival. */
+  readonly earlySignals: Effect.Effect<ReadonlyArray<EarlySignal>, SagaStoreError>
+}
+
+/**
+ * An execution with its journal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoredExecution {
+  readonly record: ExecutionRecord
+  /** The events as JSON texts, oldest first. */
+  readonly events: ReadonlyArray<string>
+}
+
+/**
+ * Which executions to list: those that match all that is given, newest first, from `before` on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListOptions {
+  readonly statuses?: ReadonlyArray<Status> | undefined
+  readonly definition?: string | undefined
+  /** Lists executions with smaller keys than this one: the last of the page before. */
+  readonly before?: number | undefined
+  /** Default 100. */
+  readonly limit?: number | undefined
+}
+
+/**
+ * Which finished executions to delete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PruneOptions {
+  /** Default all three. */
+  readonly statuses?: ReadonlyArray<"Completed" | "Compensated" | "Failed"> | undefined
+  /** Executions that finished before this time, in milliseconds since the epoch. */
+  readonly finishedBefore: number
+}
+
+/**
+ * Where journals live.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class SagaStore extends Context.Service<SagaStore, {
+  /** What people call it, such as `SQLite file "/var/lib/sagas.db"`. */
+  readonly name: string
+  /**
+   * Makes the caller the owner until its scope closes. Where a living engine owns the store, fails with `Owned`, or with
+   * `standby` waits until that one is gone. An owner that died is replaced within 5 seconds.
+   */
+  readonly acquire: (options: {
+    /** What the owner is called in the errors of others. */
+    readonly owner: string
+    readonly standby: boolean
+  }) => Effect.Effect<Ownership, SagaStoreError, Scope.Scope>
+  readonly find: (id: string) => Effect.Effect<StoredExecution | undefined, SagaStoreError>
+  /** Unfinished executions with their journals, in ascending order of keys above `after`, at most `limit`. */
+  readonly unfinished: (options: {
+    readonly after: number
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<StoredExecution>, SagaStoreError>
+  readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<ExecutionRecord>, SagaStoreError>
+  /**
+   * Deletes finished executions, and returns how many. Never one that is not finished, nor one whose parent is not: the
+   * parent may still have to read how it ended. Executions are deleted in parts, each wholly or not at all.
+   */
+  readonly prune: (options: PruneOptions) => Effect.Effect<number, SagaStoreError>
+}>()("effect-saga/SagaStore") {}

@@ -1,0 +1,148 @@
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { EarlySignal, Ownership } from "../internal/store.ts"
+import { Owned, OwnershipLost, SagaStoreError } from "../SagaStoreError.ts"
+import type { Driver } from "./driver.ts"
+import { unavailable } from "./errors.ts"
+import type { Candidate, Fenced } from "./operations.ts"
+import * as process from "./process.ts"
+import { decode, decodeSignals } from "./rows.ts"
+
+/*
+ * Who owns a file. The single row of the table `owner` says it, with an epoch that rises with each owner and a count of
+ * beats that the owner raises each second.
+ *
+ * - Each write of an owner compares the epoch in its own transaction, so whoever was replaced can write no more, however
+ *   long it was paused and wherever in its code.
+ * - Whoever waits for an owner to die compares beats, not times, and counts its own waiting: the wall clock may jump, and
+ *   a machine or container that is paused pauses both sides. Only on the first look the time of the last beat counts,
+ *   so that a start after a crash need not wait.
+ * - A take-over succeeds only if the row is still as it was seen, so an owner that beats meanwhile keeps the store, and of
+ *   several that wait one wins.
+ */
+
+const heartbeat = "1 second"
+
+/* Without a beat for this long, an owner counts as dead. With the time between two looks it stays below 5 seconds. */
+const lease = 4000
+
+const look = { standby: 500, once: 250 }
+
+const OwnerRow = Schema.Struct({
+  epoch: Schema.Int,
+  name: Schema.String,
+  host: Schema.String,
+  pid: Schema.Int,
+  process: Schema.String,
+  acquired_at: Schema.Int,
+  heartbeat_at: Schema.Int,
+  beats: Schema.Int,
+  released_at: Schema.NullOr(Schema.Int)
+})
+
+type OwnerRow = typeof OwnerRow.Type
+
+const decodeOwner = decode(OwnerRow)
+
+export const acquire = (store: string, driver: Driver) =>
+  Effect.fnUntraced(function*(options: {
+    readonly owner: string
+    readonly standby: boolean
+  }): Effect.fn.Return<Ownership, SagaStoreError, Scope.Scope> {
+    const candidate = { ...process.self(), name: options.owner }
+    const pause = options.standby ? look.standby : look.once
+    let seen: OwnerRow | undefined
+    let silence = 0
+    while (true) {
+      const row: OwnerRow = yield* Effect.flatMap(
+        driver.call("owner"),
+        (row) => decodeOwner(store, row)
+      )
+      const now = yield* Clock.currentTimeMillis
+      const isUnchanged = seen?.epoch === row.epoch && seen.beats === row.beats
+      silence = isUnchanged ? silence + pause : 0
+      const isFree = row.epoch === 0 || row.released_at !== null || silence >= lease ||
+        (seen === undefined && now - row.heartbeat_at > lease) || process.isDead(row)
+      if (isFree) {
+        const taken = yield* takeOver(store, driver, row, candidate).pipe(
+          // Whoever waits anyway waits for the lock too.
+          Effect.catchIf((error) => options.standby && error.isTransient, () => Effect.undefined)
+        )
+        if (taken !== undefined) return taken
+      } else if (seen !== undefined && !isUnchanged && !options.standby) {
+        return yield* new SagaStoreError({ reason: new Owned({ store, owner: nameOf(row), since: row.acquired_at }) })
+      }
+      seen = row
+      yield* Effect.sleep(pause)
+    }
+  })
+
+const takeOver = Effect.fnUntraced(function*(store: string, driver: Driver, seen: OwnerRow, candidate: Candidate) {
+  const now = yield* Clock.currentTimeMillis
+  const epoch = seen.epoch + 1
+  const lost = Deferred.makeUnsafe<never, SagaStoreError>()
+  let isReleased = false
+  const lastKey = yield* Effect.acquireRelease(
+    Effect.retry(driver.call("takeOver", seen, candidate, now), whileLocked),
+    (lastKey) =>
+      Effect.suspend(() => {
+        isReleased = true
+        return lastKey === undefined ? Effect.void : release(driver, epoch)
+      })
+  )
+  if (lastKey === undefined) return undefined
+
+  const checkFence = (row: Fenced): Effect.Effect<void, SagaStoreError> =>
+    row === undefined ? Effect.void : Effect.flatMap(decodeOwner(store, row), (row) => {
+      Deferred.doneUnsafe(lost, Effect.fail(lostError(store, row)))
+      return Deferred.await(lost)
+    })
+
+  const write = (operation: Effect.Effect<Fenced, SagaStoreError>): Effect.Effect<void, SagaStoreError> =>
+    Effect.suspend(() => isReleased ? unavailable(store, "closed", undefined) : Effect.flatMap(operation, checkFence))
+
+  yield* Clock.currentTimeMillis.pipe(
+    Effect.flatMap((now) => Effect.flatMap(driver.call("beat", epoch, now), checkFence)),
+    Effect.retry({ while: (error) => error.isTransient, schedule: Schedule.spaced("100 millis"), times: 9 }),
+    // A beat that fails for another reason says nothing new: the next write of the owner fails with it.
+    Effect.ignore,
+    Effect.repeat({ schedule: Schedule.spaced(heartbeat), until: () => Deferred.isDoneUnsafe(lost) }),
+    Effect.delay(heartbeat),
+    Effect.forkScoped
+  )
+
+  return {
+    epoch,
+    lastKey,
+    lost: Deferred.await(lost),
+    commit: (appends) => write(driver.call("commit", epoch, appends)),
+    keepSignal: (signal) => write(driver.call("keepSignal", epoch, signal)),
+    earlySignals: Effect.flatMap(
+      driver.call("earlySignals"),
+      (rows): Effect.Effect<ReadonlyArray<EarlySignal>, SagaStoreError> => decodeSignals(store, rows)
+    )
+  } satisfies Ownership
+})
+
+/* Where it can't be written down that the store is free, the next owner finds out by the missing heartbeat. */
+const release = (driver: Driver, epoch: number): Effect.Effect<void> =>
+  Clock.currentTimeMillis.pipe(
+    Effect.flatMap((now) => driver.call("release", epoch, now)),
+    Effect.retry(whileLocked),
+    Effect.ignore
+  )
+
+const whileLocked = {
+  while: (error: SagaStoreError) => error.isTransient,
+  schedule: Schedule.spaced("50 millis"),
+  times: 20
+}
+
+const nameOf = (row: OwnerRow): string => `${row.name} (process ${row.pid} on ${row.host})`
+
+const lostError = (store: string, row: OwnerRow): SagaStoreError =>
+  new SagaStoreError({ reason: new OwnershipLost({ store, owner: nameOf(row) }) })

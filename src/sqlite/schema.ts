@@ -1,0 +1,101 @@
+/// <reference types="node" />
+import type { DatabaseSync } from "node:sqlite"
+
+/*
+ * The tables of a store, as docs/schema.md explains them.
+ */
+
+/** "SAGA": says of a file of SQLite that it is a store of sagas. */
+export const applicationId = 0x53414741
+
+/*
+ * In order, numbered from 1. A migration that was released is never changed.
+ *
+ * - Events are rows in order of arrival, found by an index. Were they in order of their executions, a commit for many of
+ *   them would write as many pages as it has events, not a few.
+ * - One index serves all lists: a filter is a number of pairs of status and definition, and within a pair it is in order
+ *   of keys, as each index ends in the key of the row.
+ */
+const migrations: ReadonlyArray<string> = [
+  `
+  CREATE TABLE executions (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    definition TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    cancelled INTEGER NOT NULL,
+    reason TEXT,
+    parent TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX executions_by_status ON executions (status, definition);
+
+  CREATE TABLE events (
+    execution INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    UNIQUE (execution, seq)
+  ) STRICT;
+
+  CREATE TABLE early_signals (
+    position INTEGER PRIMARY KEY,
+    execution TEXT NOT NULL,
+    event TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE owner (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    process TEXT NOT NULL,
+    acquired_at INTEGER NOT NULL,
+    heartbeat_at INTEGER NOT NULL,
+    beats INTEGER NOT NULL,
+    released_at INTEGER,
+    last_key INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO owner VALUES (1, 0, '', '', 0, '', 0, 0, 0, 0, 0);
+  `
+]
+
+export const version = migrations.length
+
+/** What a file is: empty, a store with the number of its last migration, or something else. */
+export type Content =
+  | { readonly _tag: "Empty" }
+  | { readonly _tag: "Store"; readonly version: number }
+  | { readonly _tag: "Foreign" }
+
+export const inspect = (database: DatabaseSync): Content => {
+  const pragma = (name: string) => database.prepare(`PRAGMA ${name}`).get()![name]
+  const id = pragma("application_id")
+  if (id === applicationId) {
+    const row = database.prepare("SELECT max(number) AS version FROM migrations").get()!
+    return { _tag: "Store", version: Number(row["version"]) }
+  }
+  const tables = database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()!["count"]
+  return id === 0 && pragma("user_version") === 0 && tables === 0 ? { _tag: "Empty" } : { _tag: "Foreign" }
+}
+
+/** Applies the missing migrations in one transaction. The caller rolls back where it throws. */
+export const migrate = (database: DatabaseSync, now: number): void => {
+  database.exec("BEGIN IMMEDIATE")
+  // Looked at again under the lock: another process may have done it meanwhile.
+  const content = inspect(database)
+  if (content._tag === "Empty") {
+    database.exec(`
+      PRAGMA application_id = ${applicationId};
+      CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT;
+    `)
+  }
+  const insert = database.prepare("INSERT INTO migrations (number, applied_at) VALUES (?, ?)")
+  for (let number = content._tag === "Store" ? content.version + 1 : 1; number <= migrations.length; number++) {
+    database.exec(migrations[number - 1]!)
+    insert.run(number, now)
+  }
+  database.exec("COMMIT")
+}

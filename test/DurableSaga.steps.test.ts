@@ -1,0 +1,5 @@
+import { suite } from "./support/durable/steps.ts"
+import { memory, sqlite } from "./support/durable/storage.ts"
+
+suite("in memory", memory)
+suite("in SQLite", sqlite)

@@ -1,0 +1,5 @@
+import { memory, sqlite } from "./support/durable/storage.ts"
+import { suite } from "./support/durable/whole.ts"
+
+suite("in memory", memory)
+suite("in SQLite", sqlite)
