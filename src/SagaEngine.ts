@@ -18,16 +18,19 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Json } from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Check from "./internal/check.ts"
-import type { Refusal } from "./internal/decisions.ts"
+import { Client } from "./internal/client.ts"
+import { decisionBy, type Refusal } from "./internal/decisions.ts"
 import type { Definition, PayloadCodec } from "./internal/definition.ts"
-import { Engine, type Finished, type StartCall } from "./internal/engine.ts"
+import { decodeEvents } from "./internal/journalText.ts"
+import { Member } from "./internal/member.ts"
 import * as Progress from "./internal/progress.ts"
+import { type Finished, type Runner, type StartCall, unreadable } from "./internal/runner.ts"
 import type { ExecutionRecord, ListOptions, Status } from "./internal/store.ts"
 import { SagaStore } from "./internal/store.ts"
 import type { JournalEvent } from "./JournalEvent.ts"
@@ -172,9 +175,9 @@ export const make = (
   const settings = check("SagaEngine.make", options)
   return Effect.gen(function*() {
     const store = yield* SagaStore
-    const engine = new Engine(store, settings, yield* Clock.Clock)
-    yield* engine.open
-    return serviceOf(engine)
+    const member = new Member(store, settings, yield* Clock.Clock)
+    yield* member.open
+    return serviceOf(store.name, member, settings.codec, (definition) => member.register(definition))
   })
 }
 
@@ -187,6 +190,53 @@ export const make = (
 export const layer = (options: Options = {}): Layer.Layer<SagaEngine, SagaStoreError, SagaStore> => {
   check("SagaEngine.layer", options)
   return Layer.effect(SagaEngine, make(options))
+}
+
+/**
+ * Choices for a client.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ClientOptions {
+  /** How payloads are stored: as by the engine. Default: as JSON. */
+  readonly codec?: PayloadCodec | undefined
+}
+
+/**
+ * Layer for a process that starts, awaits and decides on executions and runs none: a web server, say. The store is owned
+ * by an engine in another process, which may come and go.
+ *
+ * **Details**
+ *
+ * - What is asked for is written to the store, and the engine is told. A start is durable when it returns, also while there
+ *   is no engine; every other change waits until an engine has made it.
+ * - Results come as soon as an execution has ended.
+ * - A definition can be started and awaited, but its `toLayer` needs an engine, and dies on a client.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerClient = (options: ClientOptions = {}): Layer.Layer<SagaEngine, never, SagaStore> => {
+  const where = "SagaEngine.layerClient"
+  Check.options(where, options)
+  Check.keys(where, options, ["codec"])
+  if (options.codec !== undefined) Check.codec(`${where}: codec`, options.codec)
+  return Layer.effect(
+    SagaEngine,
+    Effect.gen(function*() {
+      const store = yield* SagaStore
+      const client = new Client(store)
+      yield* client.open
+      return serviceOf(store.name, client, options.codec, ({ name }) =>
+        Effect.die(
+          new Error(
+            `SagaEngine.layerClient runs no executions, so it can't run "${name}": ` +
+              `provide its toLayer with SagaEngine.layer, in the process that runs them.`
+          )
+        ))
+    })
+  )
 }
 
 const check = (where: string, options: Options) => {
@@ -216,12 +266,24 @@ const check = (where: string, options: Options) => {
   }
 }
 
-const serviceOf = (engine: Engine): SagaEngine["Service"] => {
+const serviceOf = (
+  store: string,
+  runner: Runner,
+  codec: PayloadCodec | undefined,
+  register: SagaEngine["Service"]["register"]
+): SagaEngine["Service"] => {
+  const sealed = (json: Json): Effect.Effect<Json> => codec === undefined ? Effect.succeed(json) : codec.encode(json)
+
+  const sealedCall = (call: StartCall): Effect.Effect<StartCall> =>
+    codec === undefined
+      ? Effect.succeed(call)
+      : Effect.map(codec.encode(call.payload), (payload) => ({ ...call, payload }))
+
   const opened = (id: string, finished: Finished): Effect.Effect<Result, SagaEngineError> => {
     const status = Progress.statusOfFinished(finished)
     const { cancelled, result } = finished
-    if (engine.codec === undefined) return Effect.succeed({ status, cancelled, result })
-    return Effect.mapBoth(engine.codec.decode(result), {
+    if (codec === undefined) return Effect.succeed({ status, cancelled, result })
+    return Effect.mapBoth(codec.decode(result), {
       onSuccess: (result) => ({ status, cancelled, result }),
       onFailure: (error) =>
         new SagaEngineError({
@@ -229,35 +291,49 @@ const serviceOf = (engine: Engine): SagaEngine["Service"] => {
         })
     })
   }
+
   return {
-    register: (definition) => engine.register(definition),
-    start: (call) => engine.start(call),
-    run: (call) => Effect.flatMap(engine.run(call), (finished) => opened(call.id, finished)),
-    await: (id) => Effect.flatMap(found(id, engine.awaitFinished(id)), (finished) => opened(id, finished)),
+    register,
+    start: (call) => Effect.flatMap(sealedCall(call), (call) => runner.start(call)),
+    run: (call) =>
+      Effect.flatMap(
+        found(call.id, Effect.flatMap(sealedCall(call), (call) => runner.run(call))),
+        (finished) => opened(call.id, finished)
+      ),
+    await: (id) => Effect.flatMap(found(id, runner.awaitFinished(id)), (finished) => opened(id, finished)),
     poll: (id) =>
       Effect.flatMap(
-        found(id, engine.poll(id)),
+        found(id, runner.poll(id)),
         (finished) => finished === "Unfinished" ? Effect.succeed(undefined) : opened(id, finished)
       ),
-    cancel: (id, options) => accepted(id, engine.cancel(id, decisionBy(options))),
-    signal: (id, name, value) => accepted(id, engine.signal(id, name, value)),
+    cancel: (id, options) => accepted(id, runner.cancel(id, decisionBy(options))),
+    signal: (id, name, value) => accepted(id, Effect.flatMap(sealed(value), (value) => runner.signal(id, name, value))),
     retry: (id, options) =>
-      accepted(id, engine.decide(id, "Retried", { path: options?.path, by: decisionBy(options) })),
-    skip: (id, options) => accepted(id, engine.decide(id, "Skipped", { path: options?.path, by: decisionBy(options) })),
+      accepted(id, runner.decide(id, "Retried", { path: options?.path, by: decisionBy(options) })),
+    skip: (id, options) => accepted(id, runner.decide(id, "Skipped", { path: options?.path, by: decisionBy(options) })),
     resolve: (id, value = null, options) =>
       accepted(
         id,
         Effect.flatMap(
-          engine.codec === undefined ? Effect.succeed(value) : engine.codec.encode(value),
-          (value) => engine.decide(id, "Resolved", { path: options?.path, value, by: decisionBy(options) })
+          sealed(value),
+          (value) => runner.decide(id, "Resolved", { path: options?.path, value, by: decisionBy(options) })
         )
       ),
-    get: (id) => Effect.map(found(id, engine.find(id)), ({ record }) => record),
-    list: (options) => engine.list(options ?? {}),
-    history: (id) => found(id, engine.history(id)),
+    get: (id) => Effect.map(found(id, runner.find(id)), ({ record }) => record),
+    list: (options) => runner.list(options ?? {}),
+    history: (id) =>
+      Effect.flatMap(found(id, runner.find(id)), ({ events }) => {
+        const decoded = decodeEvents(events)
+        return decoded !== undefined
+          ? Effect.succeed(decoded)
+          : Effect.fail(unreadable(store, id))
+      }),
     prune: ({ olderThan, statuses }) => {
       const duration = Check.duration("SagaEngine.prune: olderThan", olderThan)!
-      return engine.prune(duration, statuses)
+      return Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) => runner.prune({ finishedBefore: now - Duration.toMillis(duration), statuses })
+      )
     }
   }
 }
@@ -267,11 +343,6 @@ const found = <A>(id: string, effect: Effect.Effect<A | undefined, SagaStoreErro
 
 const accepted = (id: string, effect: Effect.Effect<Refusal | undefined, SagaStoreError>) =>
   Effect.flatMap(effect, (refusal) => refusal === undefined ? Effect.void : refuse(id, refusal))
-
-const decisionBy = (options: DecisionOptions | undefined) => ({
-  ...(options?.operator === undefined ? undefined : { operator: options.operator }),
-  ...(options?.comment === undefined ? undefined : { comment: options.comment })
-})
 
 const refuse = (execution: string, refusal: Refusal): Effect.Effect<never, SagaEngineError> =>
   Effect.fail(

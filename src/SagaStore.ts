@@ -39,17 +39,28 @@ import { type Ownership, SagaStore } from "./internal/store.ts"
 import type { SagaStoreError } from "./SagaStoreError.ts"
 
 export {
+  type Answer,
   type Append,
   type EarlySignal,
+  type EndedExecution,
   ExecutionRecord,
   type ListOptions,
   type Ownership,
   type PruneOptions,
+  type Request,
   SagaStore,
   Status,
   type StoredExecution
 } from "./internal/store.ts"
-export { Corrupt, Incompatible, Owned, OwnershipLost, SagaStoreError, Unavailable } from "./SagaStoreError.ts"
+export {
+  AccessDenied,
+  Corrupt,
+  Incompatible,
+  Owned,
+  OwnershipLost,
+  SagaStoreError,
+  Unavailable
+} from "./SagaStoreError.ts"
 
 /**
  * A store in memory that several engines share, one after another or at once, as tests of restarts do.

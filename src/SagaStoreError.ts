@@ -46,7 +46,8 @@ export class OwnershipLost
 }
 
 /**
- * The store could not be read or written for now: it is locked, full or read-only, or input and output failed.
+ * The store could not be read or written for now: it is locked, full or read-only, its server is away, or input and output
+ * failed.
  *
  * @category errors
  * @since 0.1.0
@@ -54,7 +55,15 @@ export class OwnershipLost
 export class Unavailable
   extends Schema.TaggedError<Unavailable>("effect-saga/SagaStoreError/Unavailable")("Unavailable", {
     store: Schema.String,
-    problem: Schema.Literals(["busy", "full", "read-only", "input-output", "can't be opened", "closed"]),
+    problem: Schema.Literals([
+      "busy",
+      "full",
+      "read-only",
+      "input-output",
+      "can't be opened",
+      "can't be reached",
+      "closed"
+    ]),
     cause: Schema.Defect()
   })
 {
@@ -66,10 +75,32 @@ export class Unavailable
 const explanations = {
   busy: "another program holds its lock. Executions wait, and go on when the lock is free.",
   full: "the disk is full. Executions wait, and go on when there is room.",
-  "read-only": "it can't be written. Check the rights of the file and of its folder, as files are made beside it.",
+  "read-only":
+    "it can't be written. Check the rights of the file and of its folder, as files are made beside it; or, where " +
+    "it is on a server, whether that is a standby, or is set to be read only.",
   "input-output": "reading or writing failed. Executions wait, and go on when it works again.",
   "can't be opened": "the file can't be opened or created. Check that its folder exists, and its rights.",
+  "can't be reached":
+    "its server does not answer, takes no more connections, or has ended this one. Executions wait, and go on when it is back.",
   closed: "it was closed."
+}
+
+/**
+ * The server does not let this client in, or not do what a store needs. `detail` says what is missing, and how to give it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AccessDenied
+  extends Schema.TaggedError<AccessDenied>("effect-saga/SagaStoreError/AccessDenied")("AccessDenied", {
+    store: Schema.String,
+    missing: Schema.Literals(["password", "user", "database", "right", "encryption"]),
+    detail: Schema.String
+  })
+{
+  override get message(): string {
+    return `${this.store} can't be used: ${this.detail}`
+  }
 }
 
 /**
@@ -85,7 +116,7 @@ export class Corrupt extends Schema.TaggedError<Corrupt>("effect-saga/SagaStoreE
 }) {
   override get message(): string {
     return `${this.store} is damaged or is no store of sagas: ${this.detail}. Nothing was changed; ` +
-      `restore it from a backup, or choose another file.`
+      `restore it from a backup, or choose another place.`
   }
 }
 
@@ -113,7 +144,7 @@ export class Incompatible
  * @since 0.1.0
  */
 export class SagaStoreError extends Schema.TaggedError<SagaStoreError>("effect-saga/SagaStoreError")("SagaStoreError", {
-  reason: Schema.Union([Owned, OwnershipLost, Unavailable, Corrupt, Incompatible])
+  reason: Schema.Union([Owned, OwnershipLost, Unavailable, AccessDenied, Corrupt, Incompatible])
 }) {
   override get message(): string {
     return this.reason.message
@@ -124,3 +155,13 @@ export class SagaStoreError extends Schema.TaggedError<SagaStoreError>("effect-s
     return this.reason._tag === "Unavailable" && this.reason.problem !== "closed"
   }
 }
+
+/**
+ * Whether what failed for this reason may have been done all the same: it has to be done again, as it was, until that is
+ * known.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isUnknown = (reason: SagaStoreError["reason"]): boolean =>
+  reason._tag === "Unavailable" && reason.problem === "can't be reached"

@@ -51,6 +51,11 @@ export * as SagaStoreError from "./SagaStoreError.ts"
 /**
  * @since 0.1.0
  */
+export * as SagaTimeline from "./SagaTimeline.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Signal from "./Signal.ts"
 
 /**

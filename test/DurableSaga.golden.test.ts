@@ -3,7 +3,7 @@
  * that were left anywhere in them. Where a journal is to change, `UPDATE_GOLDEN=1` writes the files anew; journals of a
  * version that people use stay in `test/golden` all the same, beside the new ones.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { JournalEvent } from "effect-saga"
 import { readFile } from "node:fs/promises"
@@ -12,6 +12,15 @@ import { type Feature, features, journalOf, type Line } from "./support/crashGol
 import { expectGolden } from "./support/golden.ts"
 
 const fileOf = ({ name }: Feature): URL => new URL(`golden/${name}.jsonl`, import.meta.url)
+
+/* Journals hold the stacks of errors, which differ between machines. */
+const { stackTraceLimit } = Error
+beforeAll(() => {
+  Error.stackTraceLimit = 0
+})
+afterAll(() => {
+  Error.stackTraceLimit = stackTraceLimit
+})
 
 /* Sagas are numbered by their process, which is nothing to compare. */
 const textOf = (lines: ReadonlyArray<Line>): string =>

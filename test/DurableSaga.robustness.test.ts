@@ -8,7 +8,7 @@ import { Durable, DurableSaga, Saga, SagaStore, Signal, Step } from "effect-saga
 import { settle, start, type TestEngine, testsOn, whileTimePasses } from "./support/durable/engine.ts"
 import { makeGate } from "./support/durable/sagas.ts"
 import { endingOf } from "./support/durable/scenario.ts"
-import { memory, sqlite, Storage, type StorageLayer } from "./support/durable/storage.ts"
+import { memory, postgres, sqlite, Storage, type StorageLayer } from "./support/durable/storage.ts"
 
 const Healthy = DurableSaga.make("Healthy", {
   payload: Schema.String,
@@ -926,3 +926,4 @@ const suite = (name: string, storage: StorageLayer): void => {
 codeSuite(memory)
 suite("in memory", memory)
 suite("in SQLite", sqlite)
+suite("in PostgreSQL", postgres)

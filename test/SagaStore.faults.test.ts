@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, type Duration, Effect, Exit, Layer, Scope } from "effect"
 import { SagaStore } from "effect-saga"
+import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -9,7 +10,7 @@ import { migrate, version } from "../src/sqlite/schema.ts"
 import { make } from "../src/sqlite/store.ts"
 import { execute, file, folder } from "./support/sqliteFile.ts"
 import { start } from "./support/storeProcess.ts"
-import { appended, reasonOf, recordOf, started } from "./support/storeSuite.ts"
+import { appended, inTime, keysOf, reasonOf, recordOf, request, started } from "./support/storeValues.ts"
 
 const acquire = Effect.flatMap(SagaStore.SagaStore, (store) => store.acquire({ owner: "engine", standby: false }))
 
@@ -34,38 +35,92 @@ const withStore = <A, E>(
 const largeBatch = (first: number): ReadonlyArray<SagaStore.Append> =>
   [0, 1, 2, 3].map((index) => ({ ...started(first + index, { status: "Completed" }), events: ["x".repeat(10_000)] }))
 
-const keysOf = (records: ReadonlyArray<SagaStore.ExecutionRecord>) => records.map((record) => record.key)
+/** What the tables and indexes of a file are made with. */
+const tablesOf = (filename: string) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new DatabaseSync(filename)),
+    (database) =>
+      Effect.sync(() =>
+        database.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").all()
+          .map(({ name, sql }) => [name, String(sql).replaceAll(/\s+/g, " ")])
+      ),
+    (database) => Effect.sync(() => database.close())
+  )
 
 describe("faults of a SQLite file", () => {
   describe.each([
     { thread: "the thread of the engine", worker: false },
     { thread: "a thread of its own", worker: true }
   ])("in $thread", ({ worker }) => {
-    it.effect("fails as busy while another program has the lock, and writes the same batch when it is free", () =>
-      Effect.gen(function*() {
-        const filename = yield* file
-        yield* withStore({ filename, worker }, (store, { commit }) =>
-          Effect.gen(function*() {
-            yield* commit([started(1)])
-            const batch = [started(2), appended(1, 2), started(3)]
-            const other = new DatabaseSync(filename)
+    it.effect(
+      "fails as busy while another program has the lock, and writes the same batch when it is free",
+      () =>
+        Effect.gen(function*() {
+          const filename = yield* file
+          yield* withStore({ filename, worker }, (store, { commit }) =>
+            Effect.gen(function*() {
+              yield* commit([started(1)])
+              const batch = [started(2), appended(1, 2), started(3)]
+              const other = new DatabaseSync(filename)
 
-            for (const lock of ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"]) {
-              other.exec(lock)
-              const error = yield* Effect.flip(commit(batch))
-              const read = yield* store.list()
-              other.exec("ROLLBACK")
+              for (const lock of ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"]) {
+                other.exec(lock)
+                const writing = yield* Effect.forkChild(
+                  Effect.all([Effect.flip(commit(batch)), Effect.flip(store.ask([request("a", "Trip/1")]))])
+                )
+                const errors = yield* inTime(writing)
+                const read = yield* store.list()
+                other.exec("ROLLBACK")
 
-              assert(error.reason._tag === "Unavailable")
-              assert.strictEqual(error.reason.problem, "busy")
-              assert.isTrue(error.isTransient)
-              assert.deepStrictEqual(keysOf(read), [1])
-            }
-            other.close()
-            yield* commit(batch)
-            assert.deepStrictEqual(keysOf(yield* store.list()), [3, 2, 1])
-          }))
-      }))
+                for (const { isTransient, reason } of errors) {
+                  assert(reason._tag === "Unavailable")
+                  assert.strictEqual(reason.problem, "busy")
+                  assert.isTrue(isTransient)
+                }
+                assert.deepStrictEqual(keysOf(read), [1])
+              }
+              other.close()
+              assert.deepStrictEqual(yield* store.requests(), [])
+              yield* commit(batch)
+              assert.deepStrictEqual(keysOf(yield* store.list()), [3, 2, 1])
+            }))
+        }),
+      20_000
+    )
+
+    it.effect(
+      "waits for others who leave their requests, and for an owner who commits, to ask",
+      () =>
+        Effect.gen(function*() {
+          const filename = yield* file
+          yield* withStore({ filename, worker }, (store, { commit }) =>
+            Effect.gen(function*() {
+              const other = new DatabaseSync(filename)
+              const locked = <A, E>(writing: Effect.Effect<A, E>, duration: Duration.Input) =>
+                Effect.gen(function*() {
+                  other.exec("BEGIN IMMEDIATE")
+                  const fiber = yield* Effect.forkChild(writing)
+                  yield* TestClock.withLive(Effect.sleep("20 millis"))
+                  yield* TestClock.adjust(duration)
+                  const isWaiting = fiber.pollUnsafe() === undefined
+                  other.exec("ROLLBACK")
+                  yield* inTime(fiber)
+                  return isWaiting
+                })
+
+              const waited = [
+                yield* locked(commit([started(1)]), "20 millis"),
+                yield* locked(store.ask([request("a", "Trip/1")]), "3 seconds")
+              ]
+
+              other.close()
+              assert.deepStrictEqual(waited, [true, true])
+              assert.deepStrictEqual(keysOf(yield* store.list()), [1])
+              assert.deepStrictEqual(yield* store.requests(), [request("a", "Trip/1")])
+            }))
+        }),
+      20_000
+    )
 
     it.effect("fails as full, and writes the same batch when there is room", () =>
       Effect.gen(function*() {
@@ -73,6 +128,7 @@ describe("faults of a SQLite file", () => {
         yield* Effect.scoped(Effect.gen(function*() {
           const store = yield* make({ filename, synchronous: "full", worker, maxPages: 100 })
           const { commit, keepSignal } = yield* store.acquire({ owner: "engine", standby: false })
+          yield* store.ask([request("a", "Trip/1000000")])
           let first = 1
           const error = yield* Effect.suspend(() => commit(largeBatch(first))).pipe(
             Effect.tap(() =>
@@ -83,19 +139,26 @@ describe("faults of a SQLite file", () => {
             Effect.forever,
             Effect.flip
           )
-          const signal = { execution: "Trip/1000000", event: "x".repeat(30_000) }
-          const signalError = yield* Effect.flip(keepSignal(signal))
+          const signal = { execution: "Trip/1000000", event: "x".repeat(60_000) }
+          const answer = { request: "a", answer: "{}" }
+          const asked = { ...request("b", "Trip/1"), request: signal.event }
+          const signalError = yield* Effect.flip(keepSignal(signal, answer))
+          const askError = yield* Effect.flip(store.ask([request("c", "Trip/1"), asked]))
 
-          for (const { isTransient, reason } of [error, signalError]) {
+          for (const { isTransient, reason } of [error, signalError, askError]) {
             assert(reason._tag === "Unavailable")
             assert.strictEqual(reason.problem, "full")
             assert.isTrue(isTransient)
           }
+          assert.deepStrictEqual(yield* store.requests(), [request("a", "Trip/1000000")])
           assert.isAbove(first, 4)
           assert.strictEqual((yield* store.list()).length, first - 1)
           yield* store.prune({ finishedBefore: 10_000 })
           yield* commit(largeBatch(first))
-          yield* keepSignal(signal)
+          yield* keepSignal(signal, answer)
+          yield* store.ask([asked])
+          assert.deepStrictEqual(yield* store.requests(), [asked])
+          assert.deepStrictEqual(yield* store.answers(["a"]), [answer])
           assert.deepStrictEqual(keysOf(yield* store.list()), [first + 3, first + 2, first + 1, first])
         }))
       }))
@@ -137,17 +200,25 @@ describe("faults of a SQLite file", () => {
   it.live("does not block the thread while it is busy", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      yield* withStore({ filename }, (_, { commit }) =>
+      yield* withStore({ filename }, (store, { commit }) =>
         Effect.gen(function*() {
           const other = new DatabaseSync(filename)
           other.exec("BEGIN IMMEDIATE")
+          let longest = 0
+          let last = performance.now()
+          yield* Effect.forkChild(Effect.forever(Effect.andThen(
+            Effect.sync(() => {
+              longest = Math.max(longest, performance.now() - last)
+              last = performance.now()
+            }),
+            Effect.sleep("1 millis")
+          )))
 
-          const startedAt = performance.now()
           yield* Effect.flip(commit([started(1)]))
-          const took = performance.now() - startedAt
+          yield* Effect.timeoutOption(store.ask([request("a", "Trip/1")]), "200 millis")
 
           other.close()
-          assert.isBelow(took, 100)
+          assert.isBelow(longest, 100)
         }))
     }))
 
@@ -371,6 +442,40 @@ describe("faults of a SQLite file", () => {
 
       assert.strictEqual(count, version)
       assert.deepStrictEqual(yield* withStore({ filename }, (store) => Effect.map(store.list(), keysOf)), [1])
+    }))
+
+  it.effect("gets the tables that it lacks when an earlier version has written it, and keeps what is in it", () =>
+    Effect.gen(function*() {
+      const [filename, fresh] = yield* Effect.all([file, file])
+      yield* execute(filename, readFileSync(new URL("support/sqliteVersion1.sql", import.meta.url), "utf8"))
+
+      const found = yield* withStore(
+        { filename },
+        (store, { commit, earlySignals, lastKey }) =>
+          Effect.gen(function*() {
+            const records = yield* store.list()
+            const journals = yield* Effect.forEach(["Trip/1", "Trip/2"], store.find)
+            const signals = yield* earlySignals
+            yield* store.ask([request("a", "Trip/1")])
+            yield* commit([{ ...appended(1, 3), answer: { request: "a", answer: "{}" } }])
+            return { records, journals, signals, lastKey, answers: yield* store.answers(["a"]) }
+          })
+      )
+      yield* withStore({ filename: fresh }, () => Effect.void)
+
+      const first = recordOf(1)
+      const second = recordOf(2, { status: "Failed", cancelled: true, reason: "it's late", parent: "Trip/1" })
+      assert.deepStrictEqual(found, {
+        records: [second, first],
+        journals: [
+          { record: first, events: [`{"started":1}`, `{"event":2}`] },
+          { record: second, events: [`{"started":2}`] }
+        ],
+        signals: [{ execution: "Trip/3", event: "{}" }],
+        lastKey: 7,
+        answers: [{ request: "a", answer: "{}" }]
+      })
+      assert.deepStrictEqual(yield* tablesOf(filename), yield* tablesOf(fresh))
     }))
 
   it.effect("leaves nothing beside its file when it is closed", () =>

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { DatabaseSync } from "node:sqlite"
 import { execute, file, forgetOwner } from "./support/sqliteFile.ts"
 import { numberIn, start } from "./support/storeProcess.ts"
-import { appended, reasonOf, started } from "./support/storeSuite.ts"
+import { appended, keysOf, reasonOf, started } from "./support/storeValues.ts"
 
 /** Opens the file until the scope closes. */
 const open = (filename: string) =>
@@ -13,8 +13,6 @@ const open = (filename: string) =>
 
 const owner = { owner: "engine", standby: false }
 const standby = { owner: "standby", standby: true }
-
-const keysOf = (records: ReadonlyArray<SagaStore.ExecutionRecord>) => records.map((record) => record.key)
 
 /** A file with an owner whose process never beats, as `changes` to its row describe it. */
 const orphan = Effect.fnUntraced(function*(changes: string) {

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { ConfigProvider, Effect, Redacted } from "effect"
 import { execFile } from "node:child_process"
 import { readdirSync } from "node:fs"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
@@ -8,19 +8,41 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
 import { expectGolden, recordOutput } from "./support/golden.ts"
+import { databaseUrl } from "./support/postgres/database.ts"
 
 const examples = new URL("../examples/", import.meta.url)
 const names = readdirSync(examples)
   .filter((file) => /^(\d\d-.*|readme)\.ts$/.test(file))
   .map((file) => file.replace(/\.ts$/, ""))
 
-describe("examples", () => {
-  it.each(names)("%s prints its golden output", async (name) => {
-    const { program }: { program: Effect.Effect<void> } = await import(new URL(`${name}.ts`, examples).href)
+const load = async (name: string): Promise<Effect.Effect<void>> =>
+  (await import(new URL(`${name}.ts`, examples).href)).program
 
-    const output = await Effect.runPromise(recordOutput(program))
+const withConfig = (config: Readonly<Record<string, string>>) =>
+  Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(config))
+
+/* Only those that ask for it get a database, which may have to be started. */
+const needsDatabase = async (name: string): Promise<boolean> =>
+  (await readFile(new URL(`${name}.ts`, examples), "utf8")).includes("./postgres/database.ts")
+
+describe("examples", () => {
+  it.each(names)("%s prints its golden output", { timeout: 60_000 }, async (name) => {
+    const program = await load(name)
+    const url = await needsDatabase(name) ? Redacted.value(await Effect.runPromise(databaseUrl)) : undefined
+
+    const output = await Effect.runPromise(
+      recordOutput(url === undefined ? program : withConfig({ DATABASE_URL: url })(program))
+    )
 
     await expectGolden(new URL(`${name}.out`, examples), output)
+  })
+
+  it("one that needs a database says how to get one", async () => {
+    const program = await load("33-transactional-step")
+
+    const output = await Effect.runPromise(recordOutput(withConfig({})(program)))
+
+    expect(output).toMatch(/^This example needs PostgreSQL: set DATABASE_URL .* `npm run postgres` starts a server/)
   })
 
   it("every golden file belongs to an example", () => {

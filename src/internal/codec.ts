@@ -53,7 +53,8 @@ const StoredCause = Schema.Array(Schema.Union([
   Schema.TaggedStruct("Interrupt", {})
 ]))
 
-const decodeStored = Schema.decodeUnknownExit(StoredCause)
+/** The reasons of a stored cause, whatever schemas its failures have. */
+export const decodeStored = Schema.decodeUnknownExit(StoredCause)
 
 const defects = make(AnyFailure as Storable<unknown>)
 

@@ -19,6 +19,14 @@ export interface DecisionBy {
   readonly comment?: string
 }
 
+/** As it is stored: without what was not given. */
+export const decisionBy = (
+  by: { readonly operator?: string | undefined; readonly comment?: string | undefined } | undefined
+): DecisionBy => ({
+  ...(by?.operator === undefined ? undefined : { operator: by.operator }),
+  ...(by?.comment === undefined ? undefined : { comment: by.comment })
+})
+
 export interface DecisionOptions {
   /** The step that the decision is about; where it is undefined, the only thing that the execution is parked for. */
   readonly path?: string | undefined

@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type { Json } from "effect/Schema"
 import type { CauseCodec, Codec } from "./codec.ts"
 import type { Execution } from "./execution.ts"
+import type { Keeper } from "./keeper.ts"
 import { pathOf } from "./log.ts"
 import { type Attempts, compensationKey, stepKey } from "./progress.ts"
 import { causeLine } from "./render.ts"
@@ -68,7 +69,7 @@ export const currentAction = (context: Context.Context<never>): CurrentAction["S
 /** The execution that a frame belongs to. */
 export const executionOf = (frame: Frame): Execution | undefined =>
   // There is one implementation of the interface, which the core does not know.
-  frame.run.journal as Execution | undefined
+  (frame.run.journal as Keeper | undefined)?.execution
 
 export const call = (spec: StepSpec, input: unknown, name: string): AnyEffect =>
   runStep((entry, restore) => act(spec, input, entry, restore), {
@@ -110,19 +111,19 @@ const begin = (
 ): AnyEffect => {
   const path = entry.path!
   const kept = entry.kept!
-  const unfinished = execution.unfinished(path)
+  const unfinished = execution.recovered?.unfinished(path)
   if (unfinished !== undefined) {
     kept.after = unfinished.after
-    execution.askUnfinished(path)
+    execution.recovered!.askUnfinished(path)
     return Effect.andThen(
       execution.awaitReplay(path),
       Effect.suspend(() => attempts(spec, input, entry, execution, restore, unfinished.inDoubt))
     )
   }
   kept.after = execution.givenIn(entry.frame)
-  execution.start(path, kept.after)
+  execution.journal.start(path, kept.after)
   return Effect.callback((resume) =>
-    execution.whenDurable((written) =>
+    execution.journal.whenDurable((written) =>
       resume(written && !execution.halted ? attempts(spec, input, entry, execution, restore, false) : Effect.interrupt)
     )
   )
@@ -191,9 +192,9 @@ const repeated = (
       Effect.flatMap(nextDelay(cause), (delay) => {
         if (delay === undefined) return Effect.failCause(cause)
         return Effect.flatMap(execution.seal(spec.cause.encode(cause)), (stored) => {
-          const head = execution.head("AttemptFailed")
+          const head = execution.journal.head("AttemptFailed")
           const retryAt = head.at + delay
-          execution.note({ ...head, path, attempt: kept.attempt, cause: stored, retryAt })
+          execution.journal.note({ ...head, path, attempt: kept.attempt, cause: stored, retryAt })
           kept.attempt++
           return afterWait(retryAt, cause)
         })
@@ -203,8 +204,8 @@ const repeated = (
         onSuccess: () => {
           // What is undone, or cancelled, makes no further attempt.
           if (execution.isStopped(entry.frame)) return execution.halted ? Effect.interrupt : Effect.failCause(last)
-          execution.start(path, kept.after, kept.attempt)
-          return Effect.andThen(execution.durable, started)
+          execution.journal.start(path, kept.after, kept.attempt)
+          return Effect.andThen(execution.journal.durable, started)
         },
         // Cancelled while it waited: the step has failed as its last attempt did.
         onFailure: (interruption) => Effect.failCause(execution.halted ? interruption : last)
@@ -264,8 +265,8 @@ const keepFailure = (
 
 const replay = (spec: StepSpec, input: Json, entry: Entry, execution: Execution): AnyEffect => {
   const path = entry.path!
-  const failureBefore = execution.failureBeforeResolution(path)
-  return Effect.flatMap(execution.take(stepKey(path)) ?? Effect.interrupt, (event): AnyEffect => {
+  const failureBefore = execution.recovered?.failureBeforeResolution(path)
+  return Effect.flatMap(execution.recovered?.take(stepKey(path)) ?? Effect.interrupt, (event): AnyEffect => {
     if (event._tag !== "StepSucceeded" && event._tag !== "StepFailed") {
       return execution.mismatch(`"${path}" was no step when the execution began (${event._tag}).`)
     }
@@ -386,7 +387,7 @@ const undo = (
 ): AnyEffect => {
   const kept = ofEntry!
   const key = compensationKey(path)
-  const recorded = execution.take(key)
+  const recorded = execution.recovered?.take(key)
   if (recorded !== undefined) {
     return Effect.flatMap(recorded, (event): AnyEffect => {
       kept.at = event.at
@@ -411,7 +412,7 @@ const undo = (
           ? Effect.succeed(() => Effect.succeed(undefined))
           : retries(spec.compensationRetry, before, spec.compensationCause, execution, path),
         (nextDelay) => {
-          const once: AnyEffect = Effect.flatMap(execution.durable, () =>
+          const once: AnyEffect = Effect.flatMap(execution.journal.durable, () =>
             execution.halted ? Effect.interrupt : Effect.catchCause(attempt(kept.attempt), (cause) => {
               if (execution.halted) {
                 return Effect.interrupt
@@ -423,9 +424,9 @@ const undo = (
                   if (delay === undefined) {
                     return parks ? parked(cause, stored) : Effect.failCause(cause)
                   }
-                  const head = execution.head("CompensationAttemptFailed")
+                  const head = execution.journal.head("CompensationAttemptFailed")
                   const retryAt = head.at + delay
-                  execution.note({ ...head, path, attempt: kept.attempt, cause: stored, retryAt })
+                  execution.journal.note({ ...head, path, attempt: kept.attempt, cause: stored, retryAt })
                   kept.attempt++
                   return Effect.andThen(execution.unlessHalted(execution.sleepUntil(retryAt)), once)
                 }
@@ -452,7 +453,7 @@ const undo = (
     )
 
   const decided = (): AnyEffect =>
-    Effect.flatMap(execution.awaitDecision(path), (decision): AnyEffect => {
+    Effect.flatMap(execution.incoming.awaitDecision(path), (decision): AnyEffect => {
       if (decision._tag === "Resolved") return Effect.void
       if (decision._tag === "Retried") return retried()
       kept.result = decision.failure
@@ -541,7 +542,7 @@ const memoryKeyOf = (entry: Entry): string => {
 
 const memoryKeys = new WeakMap<Entry, string>()
 
-const asEffect = (returned: unknown, phase: "action" | "compensation", step: string): AnyEffect => {
+export const asEffect = (returned: unknown, phase: "action" | "compensation", step: string): AnyEffect => {
   if (Effect.isEffect(returned)) return returned
   if (returned instanceof Promise) returned.catch(() => {})
   return Effect.die(

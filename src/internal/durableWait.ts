@@ -5,10 +5,12 @@ import type { Json } from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { Codec } from "./codec.ts"
 import { currentAction, executionOf } from "./durableStep.ts"
-import type { ChildCall, Execution, ResultOfChild } from "./execution.ts"
+import type { Execution } from "./execution.ts"
+import type { ResultOfChild } from "./host.ts"
 import { causeLine } from "./render.ts"
 import type { ResultEvent } from "./replay.ts"
 import { blockedBy, currentFrame, type Frame } from "./run.ts"
+import type { ChildCall } from "./runner.ts"
 import { ambiguous, claim } from "./step.ts"
 
 /*
@@ -47,7 +49,7 @@ const between = <A>(
     const interruptibly = <B>(self: Effect.Effect<B>) =>
       restore(frame.compensating ? execution.unlessHalted(self) : self)
 
-    const taken = execution.take(path)
+    const taken = execution.recovered?.take(path)
     if (taken !== undefined) {
       return ending(
         frame,
@@ -58,7 +60,7 @@ const between = <A>(
           ))
       )
     }
-    const held = execution.isStarted(path) ? undefined : execution.holdWait(frame, path)
+    const held = execution.recovered?.unfinished(path) !== undefined ? undefined : execution.holdWait(frame, path)
     return ending(
       frame,
       what.name,
@@ -86,12 +88,12 @@ export const sleep = (millis: number, inMemory: Effect.Effect<void>, name: strin
       const after = execution.givenIn(frame)
       const dueAt = execution.progress.timers?.get(path)
       const due = dueAt ?? execution.now + millis
-      if (dueAt === undefined) execution.note({ ...execution.head("TimerStarted"), path, dueAt: due })
+      if (dueAt === undefined) execution.journal.note({ ...execution.journal.head("TimerStarted"), path, dueAt: due })
       return waiting(
         execution,
         path,
         interruptibly(execution.sleepUntil(due)),
-        () => Effect.sync(() => execution.note({ ...execution.head("TimerFired"), path, after }))
+        () => Effect.sync(() => execution.journal.note({ ...execution.journal.head("TimerFired"), path, after }))
       )
     },
     () => Effect.void
@@ -116,20 +118,30 @@ export const awaitSignal = <A>(name: string, codec: Codec<A>): Effect.Effect<A> 
     ({ execution, frame, path }, interruptibly) => {
       const after = execution.givenIn(frame)
       const consume = (): Effect.Effect<A> => {
-        const signal = execution.nextSignal(name)
+        const signal = execution.incoming.nextSignal(name)
         if (signal === undefined) return wait()
         const { sequence, value } = signal
         // Read first, so that nothing comes between what the journal and the saga are told.
         return Effect.flatMap(Effect.exit(read(execution, value, (why) => Effect.die(new Error(why)))), (given) => {
-          if (execution.nextSignal(name)?.sequence !== sequence) return consume()
+          if (execution.incoming.nextSignal(name)?.sequence !== sequence) return consume()
           if (execution.halted) return Effect.interrupt
-          execution.note({ ...execution.head("SignalConsumed"), path, after, name, signal: sequence, value })
+          execution.journal.note({
+            ...execution.journal.head("SignalConsumed"),
+            path,
+            after,
+            name,
+            signal: sequence,
+            value
+          })
           return given
         })
       }
-      const wait = (): Effect.Effect<A> => waiting(execution, path, interruptibly(execution.awaitSignal(name)), consume)
-      if (execution.nextSignal(name) !== undefined || execution.progress.waits?.has(path) === true) return consume()
-      execution.note({ ...execution.head("SignalAwaited"), path, name })
+      const wait = (): Effect.Effect<A> =>
+        waiting(execution, path, interruptibly(execution.incoming.awaitSignal(name)), consume)
+      if (execution.incoming.nextSignal(name) !== undefined || execution.progress.waits?.has(path) === true) {
+        return consume()
+      }
+      execution.journal.note({ ...execution.journal.head("SignalAwaited"), path, name })
       return wait()
     },
     (event, { execution }) =>
@@ -149,7 +161,7 @@ export const value = <A extends Json>(name: string, make: Effect.Effect<A>): Eff
     ({ execution, frame, path }) => {
       const after = execution.givenIn(frame)
       return Effect.map(make, (value) => {
-        execution.note({ ...execution.head("ValueRecorded"), path, after, value })
+        execution.journal.note({ ...execution.journal.head("ValueRecorded"), path, after, value })
         return value
       })
     },
@@ -163,11 +175,11 @@ export const child = (call: ChildCall): Effect.Effect<ResultOfChild> =>
     { kind: "child", name: call.definition, result: "ChildFinished" },
     undefined,
     ({ execution, frame, path }, interruptibly) => {
-      const before = execution.unfinished(path)
+      const before = execution.recovered?.unfinished(path)
       const after = before?.after ?? execution.givenIn(frame)
       const started = before !== undefined
-        ? Effect.andThen(Effect.sync(() => execution.askUnfinished(path)), execution.awaitReplay(path))
-        : execution.append({ ...execution.head("ChildStarted"), path, after, child: call.id })
+        ? Effect.andThen(Effect.sync(() => execution.recovered!.askUnfinished(path)), execution.awaitReplay(path))
+        : execution.journal.append({ ...execution.journal.head("ChildStarted"), path, after, child: call.id })
       // What ends the wait ends the child, too, before anything around it is undone.
       const wait = Effect.onError(
         // A saga that was cancelled is not told that its child was: it may have ended so before a crash.
@@ -181,7 +193,13 @@ export const child = (call: ChildCall): Effect.Effect<ResultOfChild> =>
         started,
         waiting(execution, path, wait, (ended) =>
           Effect.map(openResult(execution, call, ended), (opened) => {
-            execution.note({ ...execution.head("ChildFinished"), path, after, child: call.id, ...ended })
+            execution.journal.note({
+              ...execution.journal.head("ChildFinished"),
+              path,
+              after,
+              child: call.id,
+              ...ended
+            })
             return opened
           }))
       )
@@ -205,7 +223,7 @@ const waiting = <A, B>(
   Effect.matchCauseEffect(wait, {
     onSuccess: then,
     onFailure: (cause) => {
-      if (!execution.halted) execution.note({ ...execution.head("WaitInterrupted"), path })
+      if (!execution.halted) execution.journal.note({ ...execution.journal.head("WaitInterrupted"), path })
       return Effect.failCause(cause)
     }
   })

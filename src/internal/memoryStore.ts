@@ -4,13 +4,17 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import { Owned, OwnershipLost, SagaStoreError, Unavailable } from "../SagaStoreError.ts"
+import { Bell } from "./bell.ts"
 import {
+  type Answer,
+  answerRetention,
   type Append,
   type EarlySignal,
   type ExecutionRecord,
   finishedStatuses,
   isFinished,
   type Ownership,
+  type Request,
   type SagaStore,
   type StoredExecution
 } from "./store.ts"
@@ -24,6 +28,11 @@ export interface MemoryStore {
 
 /** Lets effects run as long as the store is open. */
 type WhenOpen = <A, R>(self: Effect.Effect<A, SagaStoreError, R>) => Effect.Effect<A, SagaStoreError, R>
+
+interface Given {
+  readonly answer: string
+  readonly at: number
+}
 
 interface Execution {
   record: ExecutionRecord
@@ -47,14 +56,31 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
   let owner: Owner | undefined
   let epoch = 0
   let lastKey = 0
+  const unanswered = new Map<string, Request>()
+  /* In the order in which the answers were given. */
+  const answered = new Map<string, Given>()
+  const requested = new Bell()
+  const news = new Bell()
 
-  const write = (by: Owner, f: () => void): Effect.Effect<void, SagaStoreError> =>
-    Effect.suspend(() => {
-      if (by === owner) return Effect.sync(f)
+  const write = (by: Owner, f: (now: number) => void): Effect.Effect<void, SagaStoreError> =>
+    Effect.clockWith((clock) => {
+      if (by === owner) return Effect.sync(() => f(clock.currentTimeMillisUnsafe()))
       return Deferred.isDoneUnsafe(by.lost) ? Deferred.await(by.lost) : Effect.fail(closedError())
     })
 
-  const commit = (appends: ReadonlyArray<Append>): void => {
+  const answerAll = (answers: ReadonlyArray<Answer>, now: number): void => {
+    if (answers.length === 0) return
+    for (const { answer, request } of answers) {
+      if (unanswered.delete(request) && answer !== undefined) answered.set(request, { answer, at: now })
+    }
+    for (const [request, { at }] of answered) {
+      if (now - at < answerRetention) break
+      answered.delete(request)
+    }
+    news.ring()
+  }
+
+  const commit = (appends: ReadonlyArray<Append>, now: number): void => {
     check(appends)
     for (const { events, firstSequence, key, record } of appends) {
       if (firstSequence === 1) {
@@ -68,6 +94,8 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
         execution.record = record ?? execution.record
       }
     }
+    answerAll(appends.flatMap(({ answer }) => answer === undefined ? [] : [answer]), now)
+    if (appends.some(({ record }) => record !== undefined && isFinished(record.status))) news.ring()
   }
 
   /* All of it before anything is written, so that a commit is atomic. */
@@ -110,11 +138,13 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
       epoch: self.epoch,
       lastKey,
       lost: Deferred.await(self.lost),
-      commit: (appends) => whenOpen(write(self, () => commit(appends))),
-      keepSignal: (signal) =>
-        whenOpen(write(self, () => {
+      commit: (appends) => whenOpen(write(self, (now) => commit(appends, now))),
+      keepSignal: (signal, answer) =>
+        whenOpen(write(self, (now) => {
           signals = [...signals, signal]
+          if (answer !== undefined) answerAll([answer], now)
         })),
+      answer: (answers) => whenOpen(write(self, (now) => answerAll(answers, now))),
       earlySignals: whenOpen(Effect.sync(() => signals))
     }))
 
@@ -171,7 +201,42 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
           keys.delete(id)
         }
         return pruned.length
-      }))
+      })),
+    existing: (ids) => whenOpen(Effect.sync(() => ids.filter((id) => keys.has(id)))),
+    ended: (ids) =>
+      whenOpen(Effect.sync(() =>
+        ids.flatMap((id) => {
+          const key = keys.get(id)
+          const execution = key === undefined ? undefined : executions.get(key)!
+          return execution !== undefined && isFinished(execution.record.status)
+            ? [{ record: execution.record, event: execution.events.at(-1)! }]
+            : []
+        })
+      )),
+    ask: (requests) =>
+      whenOpen(Effect.sync(() => {
+        for (const request of requests) {
+          if (!unanswered.has(request.id) && !answered.has(request.id)) unanswered.set(request.id, request)
+        }
+        requested.ring()
+      })),
+    requests: ({ execution, limit } = {}) =>
+      whenOpen(
+        Effect.sync(() =>
+          Array.from(unanswered.values())
+            .filter((request) => execution === undefined || request.execution === execution)
+            .slice(0, limit)
+        )
+      ),
+    answers: (ids) =>
+      whenOpen(Effect.sync(() =>
+        ids.flatMap((request) => {
+          const answer = answered.get(request)?.answer
+          return answer === undefined ? [] : [{ request, answer }]
+        })
+      )),
+    requested: requested.rings,
+    news: news.rings
   })
 
   return {

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 
 /**
@@ -55,7 +56,7 @@ export const isFinished = (status: Status): status is (typeof finishedStatuses)[
 export const ExecutionRecord = Schema.Struct({
   /** Number of the execution in its store, given by the owner, ascending from 1. Never given twice. */
   key: Schema.Int,
-  /** Unique in its store: the name of the definition, a slash, and the id that its payload has. */
+  /** Unique in its store: the name of the definition, a slash, and the id that its payload has. Has no zero characters. */
   id: Schema.String,
   definition: Schema.String,
   version: Schema.Int,
@@ -90,7 +91,40 @@ export interface Append {
   readonly firstSequence: number
   /** Events as JSON texts. */
   readonly events: ReadonlyArray<string>
+  /** The request that is done by this. */
+  readonly answer?: Answer | undefined
 }
+
+/**
+ * What a client in any process asks of the engine that owns the store, now or later.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Request {
+  /** Unique in its store, given by the client. */
+  readonly id: string
+  /** The id of the execution that it is about, which may not have been started yet. */
+  readonly execution: string
+  /** What is asked, as JSON text. */
+  readonly request: string
+}
+
+/**
+ * What became of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Answer {
+  /** The id of the request. */
+  readonly request: string
+  /** JSON text, kept for the client for ten minutes. Where it is undefined, nobody waits for it, and nothing is kept. */
+  readonly answer: string | undefined
+}
+
+/** For how long answers are kept at least, in milliseconds. */
+export const answerRetention = 600_000
 
 /**
  * A signal for an execution that has not been started yet.
@@ -99,6 +133,8 @@ export interface Append {
  * @since 0.1.0
  */
 export interface EarlySignal {
+  /** The same where it is kept again, because it is not known whether it is there; any where nobody does that. */
+  readonly id?: string | undefined
   /** The id that the execution will have. */
   readonly execution: string
   /** The event that receives it, as JSON text. */
@@ -114,17 +150,23 @@ export interface EarlySignal {
 export interface Ownership {
   /** Higher than that of every owner before. Each write checks that it is still the highest. */
   readonly epoch: number
+  /** Whether commits are made elsewhere, while this process goes on. Default `false`. */
+  readonly isApart?: boolean | undefined
   /** The highest key of an execution so far, 0 where there is none. */
   readonly lastKey: number
   /** Never succeeds; fails when another engine has taken the store over, noticed by a write or by the heartbeat. */
   readonly lost: Effect.Effect<never, SagaStoreError>
   /**
    * Writes all of it in one transaction, and returns when it is durable. Where it fails, nothing of it is written, and
-   * the same call may be repeated if the error is transient. A new execution takes the early signals for its id out of
-   * the store.
+   * the same call may be repeated if the error is transient. Where the store can't be reached, all of it may have been
+   * written, and the next call has to be the same one, which finds out. A new execution takes the early signals for its id out of
+   * the store. A request that was answered already, or is not there, changes nothing.
    */
   readonly commit: (appends: ReadonlyArray<Append>) => Effect.Effect<void, SagaStoreError>
-  readonly keepSignal: (signal: EarlySignal) => Effect.Effect<void, SagaStoreError>
+  /** Keeps a signal, and answers the request for that in the same transaction. */
+  readonly keepSignal: (signal: EarlySignal, answer?: Answer) => Effect.Effect<void, SagaStoreError>
+  /** Answers requests for which nothing is to be written. */
+  readonly answer: (answers: ReadonlyArray<Answer>) => Effect.Effect<void, SagaStoreError>
   /** All early signals, in order of arrival. */
   readonly earlySignals: Effect.Effect<ReadonlyArray<EarlySignal>, SagaStoreError>
 }
@@ -139,6 +181,18 @@ export interface StoredExecution {
   readonly record: ExecutionRecord
   /** The events as JSON texts, oldest first. */
   readonly events: ReadonlyArray<string>
+}
+
+/**
+ * An execution that has ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EndedExecution {
+  readonly record: ExecutionRecord
+  /** Its last event as JSON text. */
+  readonly event: string
 }
 
 /**
@@ -188,6 +242,8 @@ export class SagaStore extends Context.Service<SagaStore, {
     readonly standby: boolean
   }) => Effect.Effect<Ownership, SagaStoreError, Scope.Scope>
   readonly find: (id: string) => Effect.Effect<StoredExecution | undefined, SagaStoreError>
+  /** Those of these ids for which there are executions. */
+  readonly existing: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, SagaStoreError>
   /** Unfinished executions with their journals, in ascending order of keys above `after`, at most `limit`. */
   readonly unfinished: (options: {
     readonly after: number
@@ -199,4 +255,30 @@ export class SagaStore extends Context.Service<SagaStore, {
    * parent may still have to read how it ended. Executions are deleted in parts, each wholly or not at all.
    */
   readonly prune: (options: PruneOptions) => Effect.Effect<number, SagaStoreError>
+  /** Those of these executions that have ended. */
+  readonly ended: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<EndedExecution>, SagaStoreError>
+  /**
+   * Leaves requests for the engine that owns the store, or will own it. Returns when they are durable. What is there
+   * already under an id stays as it is, so the same call may be repeated.
+   */
+  readonly ask: (requests: ReadonlyArray<Request>) => Effect.Effect<void, SagaStoreError>
+  /** The requests that have no answer, oldest first: all, or those about one execution, at most `limit`. */
+  readonly requests: (options?: {
+    readonly execution?: string | undefined
+    readonly limit?: number | undefined
+  }) => Effect.Effect<ReadonlyArray<Request>, SagaStoreError>
+  /** The answers that there are to the requests with these ids. */
+  readonly answers: (
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<{ readonly request: string; readonly answer: string }>, SagaStoreError>
+  /**
+   * Emits at once, and again whenever there may be requests that were not there before; now and then also where there
+   * are none.
+   */
+  readonly requested: Stream.Stream<void>
+  /**
+   * Emits at once, and again whenever executions may have ended, or requests may have been answered; now and then also
+   * where nothing has changed.
+   */
+  readonly news: Stream.Stream<void>
 }>()("effect-saga/SagaStore") {}

@@ -1,8 +1,10 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { SagaStoreError, Unavailable } from "../SagaStoreError.ts"
+import { isUnknown, SagaStoreError, Unavailable } from "../SagaStoreError.ts"
 import type { Append, Ownership } from "./store.ts"
 
 /*
@@ -10,7 +12,7 @@ import type { Append, Ownership } from "./store.ts"
  *
  * The appends of one execution are written in the order in which they were queued, and whoever waits for them goes on in
  * that order, too. An append that fails for a reason that may pass is repeated until it does not; one that nobody can do
- * without an answer to (the start of an execution) is given the error instead.
+ * without an answer to (the start of an execution) is given the error instead, unless it may have been written.
  */
 
 /** An append on its way to the store. */
@@ -27,10 +29,19 @@ export interface Ticket {
   readonly refused: ((error: SagaStoreError) => void) | undefined
 }
 
+/** A commit that was begun. */
+interface Sent {
+  readonly batch: ReadonlyArray<Ticket>
+  readonly appends: ReadonlyArray<Append>
+  readonly commit: Effect.Effect<void, SagaStoreError>
+}
+
 const maxBatch = 1024
 
 export class Writer {
   private queue: Array<Ticket> = []
+  /** What is being written, or has just been. */
+  private readonly writing = new Set<ReadonlyArray<Ticket>>()
   private wake: (() => void) | undefined = undefined
   private closed: SagaStoreError | undefined = undefined
   /** How many were queued, and how many of them have been written, refused or lost. */
@@ -59,12 +70,44 @@ export class Writer {
 
   /** Writes what is queued, for ever. Fails when the store can't be written any more. */
   run(ownership: Ownership): Effect.Effect<never, SagaStoreError> {
-    return Effect.forever(Effect.suspend(() =>
-      this.queue.length === 0
-        ? this.awaitWork
-        // Whoever is about to append has appended by the time this goes on.
-        : Effect.andThen(Effect.yieldNow, Effect.suspend(() => this.writeBatch(ownership)))
-    ))
+    return ownership.isApart === true ?
+      this.runApart(ownership) :
+      Effect.forever(Effect.suspend(() =>
+        this.queue.length === 0
+          ? this.awaitWork
+          // Whoever is about to append has appended by the time this goes on.
+          : Effect.andThen(
+            Effect.yieldNow,
+            Effect.suspend(() => this.finish(ownership, this.send(ownership, maxBatch)))
+          )
+      ))
+  }
+
+  /*
+   * A store that works elsewhere does so while this process works, too. So half of what is there is sent first, and from
+   * then on one half is on its way while the sagas of the other one go on: the next commit is sent before those who wait
+   * for the last one are told.
+   */
+  private runApart(ownership: Ownership): Effect.Effect<never, SagaStoreError> {
+    const next = (sent: Sent): Effect.Effect<never, SagaStoreError> =>
+      Effect.flatMap(Effect.exit(sent.commit), (exit) => {
+        if (Exit.isFailure(exit)) {
+          return Effect.andThen(this.failed(ownership, sent.batch, sent.appends, exit.cause, 50), first)
+        }
+        if (this.queue.length === 0) {
+          this.writtenAll(sent.batch)
+          return first
+        }
+        return Effect.flatMap(this.sendNow(ownership, maxBatch), (following) => {
+          this.writtenAll(sent.batch)
+          return next(following)
+        })
+      })
+    const first: Effect.Effect<never, SagaStoreError> = Effect.andThen(
+      Effect.andThen(this.awaitWork, Effect.yieldNow),
+      Effect.suspend(() => Effect.flatMap(this.sendNow(ownership, Math.ceil(this.queue.length / 2)), next))
+    )
+    return first
   }
 
   private readonly awaitWork = Effect.callback<void>((resume) => {
@@ -101,11 +144,28 @@ export class Writer {
     for (const { resume, upTo } of flushing) if (upTo <= this.settled) resume()
   }
 
-  private writeBatch(ownership: Ownership): Effect.Effect<void, SagaStoreError> {
-    const batch = this.queue.length <= maxBatch ? this.queue : this.queue.slice(0, maxBatch)
-    this.queue = this.queue.length <= maxBatch ? [] : this.queue.slice(maxBatch)
+  private send(ownership: Ownership, size: number): Sent {
+    const count = Math.min(size, maxBatch)
+    const batch = this.queue.length <= count ? this.queue : this.queue.slice(0, count)
+    this.queue = this.queue.length <= count ? [] : this.queue.slice(count)
+    this.writing.add(batch)
     const appends = batch.map((ticket) => ticket.take())
-    return Effect.matchCauseEffect(ownership.commit(appends), {
+    return { batch, appends, commit: ownership.commit(appends) }
+  }
+
+  /* As `send`, and the commit is under way when this returns. */
+  private sendNow(ownership: Ownership, size: number): Effect.Effect<Sent> {
+    return Effect.suspend(() => {
+      const sent = this.send(ownership, size)
+      return Effect.map(
+        Effect.forkChild(sent.commit, { startImmediately: true }),
+        (fiber) => ({ ...sent, commit: Fiber.join(fiber) })
+      )
+    })
+  }
+
+  private finish(ownership: Ownership, { appends, batch, commit }: Sent): Effect.Effect<void, SagaStoreError> {
+    return Effect.matchCauseEffect(commit, {
       onSuccess: () => {
         this.writtenAll(batch)
         return Effect.void
@@ -115,6 +175,7 @@ export class Writer {
   }
 
   private writtenAll(batch: ReadonlyArray<Ticket>): void {
+    this.writing.delete(batch)
     for (const ticket of batch) ticket.written()
     this.settle(batch.length)
   }
@@ -132,16 +193,19 @@ export class Writer {
         reason: new Unavailable({ store: this.store, problem: "input-output", cause: Cause.squash(cause) })
       }))
     if (!error.isTransient || Cause.hasDies(cause) || Cause.hasInterrupts(cause)) {
-      this.close(error, batch)
+      this.close(error)
       return Effect.failCause(cause)
     }
     this.isStalled = true
     for (const resume of this.whenStalled.splice(0)) resume()
-    const waiting = refuse(batch, error)
+    const waiting = isUnknown(error.reason) ? batch : refuse(batch, error)
+    this.writing.delete(batch)
+    this.writing.add(waiting)
     const queue = refuse(this.queue, error)
     this.settle(batch.length - waiting.length + this.queue.length - queue.length)
     this.queue = queue
     if (waiting.length === 0) {
+      this.writing.delete(waiting)
       this.isStalled = false
       return Effect.void
     }
@@ -160,11 +224,12 @@ export class Writer {
     )
   }
 
-  /** Takes nothing any more, and tells whoever still waits. */
-  close(error: SagaStoreError, batch: ReadonlyArray<Ticket> = []): void {
+  /** Takes nothing any more, and tells whoever still waits. What is being written may have been. */
+  close(error: SagaStoreError): void {
     if (this.closed !== undefined) return
     this.closed = error
-    const tickets = [...batch, ...this.queue]
+    const tickets = [...Array.from(this.writing).flat(), ...this.queue]
+    this.writing.clear()
     this.queue = []
     for (const ticket of tickets) ticket.lost(error)
     this.settle(tickets.length)

@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import { DatabaseSync } from "node:sqlite"
 import { guarded } from "../internal/guard.ts"
 import { Incompatible, SagaStoreError } from "../SagaStoreError.ts"
-import { corrupt, fromThrown } from "./errors.ts"
+import { corrupt, fromThrown, isBusy } from "./errors.ts"
 import { type Connection, makeOperations, type Operations } from "./operations.ts"
 import * as schema from "./schema.ts"
 
@@ -40,7 +40,7 @@ export const make = (options: Options): Effect.Effect<Driver, SagaStoreError, Sc
   Effect.map(
     Effect.acquireRelease(
       Effect.retry(open(options), {
-        while: (error) => error.reason._tag === "Unavailable" && error.reason.problem === "busy",
+        while: isBusy,
         schedule: Schedule.spaced("50 millis"),
         times: 60
       }),

@@ -36,6 +36,10 @@ export const fromThrown = (store: string, thrown: unknown): Effect.Effect<never,
   return damages.has(code) ? corrupt(store, thrown.message, thrown) : Effect.die(thrown)
 }
 
+/** Whether another connection has the lock. */
+export const isBusy = ({ reason }: SagaStoreError): boolean =>
+  reason._tag === "Unavailable" && reason.problem === "busy"
+
 export const unavailable = (
   store: string,
   problem: Unavailable["problem"],

@@ -1,25 +1,35 @@
 /// <reference types="node" />
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import {
+  type Answer,
   type Append,
   type EarlySignal,
   type ExecutionRecord,
+  finishedStatuses,
   type ListOptions,
+  type Request,
   Status,
   unfinishedStatuses
 } from "../internal/store.ts"
+import { makeRequests, type Row } from "./requests.ts"
 
 /*
  * All that is done with the tables, as plain functions that throw what node:sqlite throws. They take and return only what
  * can be sent to another thread, and rows are returned as they are: whoever receives them decodes them.
  */
 
-export type Row = Record<string, unknown>
+export type { Row } from "./requests.ts"
 
 /** An execution with its events, both as rows. */
 export interface Journal {
   readonly execution: Row
   readonly events: ReadonlyArray<Row>
+}
+
+/** An execution that has ended, and its last event, both as rows. */
+export interface Ended {
+  readonly execution: Row
+  readonly last: Row | undefined
 }
 
 /** The process that owns the store or wants to. */
@@ -46,8 +56,11 @@ export interface Pruned {
 }
 
 export interface Operations {
-  readonly commit: (epoch: number, appends: ReadonlyArray<Append>) => Fenced
-  readonly keepSignal: (epoch: number, signal: EarlySignal) => Fenced
+  readonly commit: (epoch: number, appends: ReadonlyArray<Append>, now: number) => Fenced
+  readonly keepSignal: (epoch: number, signal: EarlySignal, answer: Answer | undefined, now: number) => Fenced
+  readonly answer: (epoch: number, answers: ReadonlyArray<Answer>, now: number) => Fenced
+  /** Deletes some of the requests that were answered before this time, and returns whether there may be more. */
+  readonly deleteAnswered: (epoch: number, before: number) => boolean
   readonly earlySignals: () => ReadonlyArray<Row>
   readonly owner: () => Row
   /** The highest key of an execution so far, or `undefined` where the owner is not as it was seen. */
@@ -58,6 +71,13 @@ export interface Operations {
   readonly unfinished: (after: number, limit: number) => ReadonlyArray<Journal>
   readonly list: (options: ListOptions) => ReadonlyArray<Row>
   readonly prune: (from: number, finishedBefore: number, statuses: ReadonlyArray<string>) => Pruned
+  readonly existing: (ids: ReadonlyArray<string>) => ReadonlyArray<string>
+  readonly ended: (ids: ReadonlyArray<string>) => ReadonlyArray<Ended>
+  readonly ask: (requests: ReadonlyArray<Request>) => void
+  readonly requests: (execution: string | undefined, limit: number | undefined) => ReadonlyArray<Row>
+  readonly answers: (ids: ReadonlyArray<string>) => ReadonlyArray<Row>
+  /** Changes with each commit of another connection, and with none of this one. */
+  readonly dataVersion: () => number
 }
 
 export interface Connection extends Operations {
@@ -70,6 +90,9 @@ const rowsPerInsert = 8
 
 /* Keys per transaction of `prune`, so that it holds the lock for some milliseconds only. */
 const keysPerPrune = 200
+
+/* Requests per transaction of `deleteAnswered`, likewise. */
+const requestsPerDelete = 500
 
 export const makeOperations = (database: DatabaseSync): Connection => {
   const prepare = (sql: string): StatementSync => database.prepare(sql)
@@ -97,7 +120,15 @@ export const makeOperations = (database: DatabaseSync): Connection => {
   const updateBeat = prepare("UPDATE owner SET beats = beats + 1, heartbeat_at = ? WHERE epoch = ?")
   const updateReleased = prepare("UPDATE owner SET beats = beats + 1, released_at = ? WHERE epoch = ?")
   const selectById = prepare("SELECT * FROM executions WHERE id = ?")
+  const selectExists = prepare("SELECT 1 FROM executions WHERE id = ?")
   const selectByKey = prepare("SELECT * FROM executions WHERE key = ?")
+  const selectEnded = prepare(
+    `SELECT * FROM executions WHERE id = ? AND status IN (${
+      finishedStatuses.map((status) => `'${status}'`).join(", ")
+    })`
+  )
+  const selectLast = prepare("SELECT event FROM events WHERE execution = ? ORDER BY seq DESC LIMIT 1")
+  const selectDataVersion = prepare("PRAGMA data_version")
   const selectEvents = prepare("SELECT seq, event FROM events WHERE execution = ? ORDER BY seq")
   const selectPage = prepare("SELECT * FROM executions WHERE key < ? ORDER BY key DESC LIMIT ?")
   const selectDefinitions = prepare(`
@@ -114,6 +145,7 @@ export const makeOperations = (database: DatabaseSync): Connection => {
   const selectNewer = prepare(
     "SELECT key FROM executions WHERE status = ? AND definition = ? AND key > ? ORDER BY key LIMIT ?"
   )
+  const requests = makeRequests(database)
 
   /*
    * The executions for whose ids there are early signals; some more do no harm. Only the owner adds signals, so it knows
@@ -167,6 +199,11 @@ export const makeOperations = (database: DatabaseSync): Connection => {
     }
   }
 
+  /* Mostly there are none, and nothing is done for them. */
+  const writeAnswers = (appends: ReadonlyArray<Append>, now: number): void => {
+    for (const { answer } of appends) if (answer !== undefined) requests.answer([answer], now)
+  }
+
   const journal = (execution: Row): Journal => ({
     execution,
     events: selectEvents.all(execution["key"] as number)
@@ -188,7 +225,7 @@ export const makeOperations = (database: DatabaseSync): Connection => {
     })
 
   return {
-    commit: (epoch, appends) => {
+    commit: (epoch, appends, now) => {
       signalled ??= readSignalled()
       const owner = transaction(epoch, () => {
         for (const { firstSequence, key, record } of appends) {
@@ -196,16 +233,28 @@ export const makeOperations = (database: DatabaseSync): Connection => {
           else if (firstSequence === 1) throw new Error(`Execution ${key} is new and has no record`)
         }
         writeEvents(appends)
+        writeAnswers(appends, now)
       })
       if (owner === undefined && signalled.size > 0) {
         for (const { firstSequence, record } of appends) if (firstSequence === 1) signalled.delete(record!.id)
       }
       return owner
     },
-    keepSignal: (epoch, { event, execution }) => {
+    keepSignal: (epoch, { event, execution }, answer, now) => {
       signalled ??= readSignalled()
       signalled.add(execution)
-      return transaction(epoch, () => insertSignal.run(execution, event))
+      return transaction(epoch, () => {
+        insertSignal.run(execution, event)
+        if (answer !== undefined) requests.answer([answer], now)
+      })
+    },
+    answer: (epoch, answers, now) => transaction(epoch, () => requests.answer(answers, now)),
+    deleteAnswered: (epoch, before) => {
+      let count = 0
+      transaction(epoch, () => {
+        count = requests.deleteAnswered(before, requestsPerDelete)
+      })
+      return count === requestsPerDelete
     },
     earlySignals: () => selectSignals.all(),
     owner: () => selectOwner.get()!,
@@ -263,6 +312,22 @@ export const makeOperations = (database: DatabaseSync): Connection => {
       end.run()
       return { count: Number(changes), next }
     },
+    existing: (ids) => ids.filter((id) => selectExists.get(id) !== undefined),
+    ended: (ids) =>
+      snapshot(() =>
+        ids.flatMap((id) => {
+          const execution = selectEnded.get(id)
+          return execution === undefined ? [] : [{ execution, last: selectLast.get(execution["key"]!) }]
+        })
+      ),
+    ask: (asked) => {
+      begin.run()
+      requests.ask(asked)
+      end.run()
+    },
+    requests: requests.unanswered,
+    answers: requests.answers,
+    dataVersion: () => Number(selectDataVersion.get()!["data_version"]),
     rollback: () => database.exec("ROLLBACK"),
     close: () => database.close()
   }

@@ -4,13 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { EarlySignal, Ownership } from "../internal/store.ts"
+import type { Bell } from "../internal/bell.ts"
+import { decode } from "../internal/decode.ts"
+import * as process from "../internal/process.ts"
+import { answerRetention, type Append, type EarlySignal, isFinished, type Ownership } from "../internal/store.ts"
 import { Owned, OwnershipLost, SagaStoreError } from "../SagaStoreError.ts"
 import type { Driver } from "./driver.ts"
-import { unavailable } from "./errors.ts"
+import { isBusy, unavailable } from "./errors.ts"
 import type { Candidate, Fenced } from "./operations.ts"
-import * as process from "./process.ts"
-import { decode, decodeSignals } from "./rows.ts"
+import { decodeSignals } from "./rows.ts"
 
 /*
  * Who owns a file. The single row of the table `owner` says it, with an epoch that rises with each owner and a count of
@@ -26,6 +28,13 @@ import { decode, decodeSignals } from "./rows.ts"
  */
 
 const heartbeat = "1 second"
+
+/* Others hold the lock for as long as it takes to leave a request. Whoever has it for longer is not waited for here. */
+const betweenAttempts = "5 millis"
+const untilFree = { while: isBusy, times: 29 }
+
+/* Between two looks for answers that were kept for long enough. */
+const cleaning = "1 minute"
 
 /* Without a beat for this long, an owner counts as dead. With the time between two looks it stays below 5 seconds. */
 const lease = 4000
@@ -48,7 +57,7 @@ type OwnerRow = typeof OwnerRow.Type
 
 const decodeOwner = decode(OwnerRow)
 
-export const acquire = (store: string, driver: Driver) =>
+export const acquire = (store: string, driver: Driver, news: Bell) =>
   Effect.fnUntraced(function*(options: {
     readonly owner: string
     readonly standby: boolean
@@ -68,7 +77,7 @@ export const acquire = (store: string, driver: Driver) =>
       const isFree = row.epoch === 0 || row.released_at !== null || silence >= lease ||
         (seen === undefined && now - row.heartbeat_at > lease) || process.isDead(row)
       if (isFree) {
-        const taken = yield* takeOver(store, driver, row, candidate).pipe(
+        const taken = yield* takeOver(store, driver, news, row, candidate).pipe(
           // Whoever waits anyway waits for the lock too.
           Effect.catchIf((error) => options.standby && error.isTransient, () => Effect.undefined)
         )
@@ -81,7 +90,13 @@ export const acquire = (store: string, driver: Driver) =>
     }
   })
 
-const takeOver = Effect.fnUntraced(function*(store: string, driver: Driver, seen: OwnerRow, candidate: Candidate) {
+const takeOver = Effect.fnUntraced(function*(
+  store: string,
+  driver: Driver,
+  news: Bell,
+  seen: OwnerRow,
+  candidate: Candidate
+) {
   const now = yield* Clock.currentTimeMillis
   const epoch = seen.epoch + 1
   const lost = Deferred.makeUnsafe<never, SagaStoreError>()
@@ -102,8 +117,21 @@ const takeOver = Effect.fnUntraced(function*(store: string, driver: Driver, seen
       return Deferred.await(lost)
     })
 
-  const write = (operation: Effect.Effect<Fenced, SagaStoreError>): Effect.Effect<void, SagaStoreError> =>
-    Effect.suspend(() => isReleased ? unavailable(store, "closed", undefined) : Effect.flatMap(operation, checkFence))
+  const write = (
+    operation: (now: number) => Effect.Effect<Fenced, SagaStoreError>,
+    isNews: () => boolean
+  ): Effect.Effect<void, SagaStoreError> => {
+    // What was written is also told, to those who listen in this process.
+    const attempt = Effect.uninterruptible(Effect.clockWith((clock) =>
+      isReleased
+        ? unavailable(store, "closed", undefined)
+        : Effect.flatMap(operation(clock.currentTimeMillisUnsafe()), (row) => {
+          if (row === undefined && news.isHeard && isNews()) news.ring()
+          return checkFence(row)
+        })
+    ))
+    return Effect.catchIf(attempt, isBusy, () => Effect.retry(Effect.delay(attempt, betweenAttempts), untilFree))
+  }
 
   yield* Clock.currentTimeMillis.pipe(
     Effect.flatMap((now) => Effect.flatMap(driver.call("beat", epoch, now), checkFence)),
@@ -115,18 +143,34 @@ const takeOver = Effect.fnUntraced(function*(store: string, driver: Driver, seen
     Effect.forkScoped
   )
 
+  yield* Clock.currentTimeMillis.pipe(
+    Effect.flatMap((now) => driver.call("deleteAnswered", epoch, now - answerRetention)),
+    Effect.tap(Effect.yieldNow),
+    Effect.repeat({ while: (mayBeMore) => mayBeMore }),
+    // What is left is deleted the next time.
+    Effect.ignore,
+    Effect.repeat({ schedule: Schedule.spaced(cleaning), until: () => Deferred.isDoneUnsafe(lost) }),
+    Effect.delay(heartbeat),
+    Effect.forkScoped
+  )
+
   return {
     epoch,
     lastKey,
     lost: Deferred.await(lost),
-    commit: (appends) => write(driver.call("commit", epoch, appends)),
-    keepSignal: (signal) => write(driver.call("keepSignal", epoch, signal)),
+    commit: (appends) => write((now) => driver.call("commit", epoch, appends, now), () => appends.some(isNews)),
+    keepSignal: (signal, answer) =>
+      write((now) => driver.call("keepSignal", epoch, signal, answer, now), () => answer !== undefined),
+    answer: (answers) => write((now) => driver.call("answer", epoch, answers, now), () => answers.length > 0),
     earlySignals: Effect.flatMap(
       driver.call("earlySignals"),
       (rows): Effect.Effect<ReadonlyArray<EarlySignal>, SagaStoreError> => decodeSignals(store, rows)
     )
   } satisfies Ownership
 })
+
+const isNews = ({ answer, record }: Append): boolean =>
+  answer !== undefined || (record !== undefined && isFinished(record.status))
 
 /* Where it can't be written down that the store is free, the next owner finds out by the missing heartbeat. */
 const release = (driver: Driver, epoch: number): Effect.Effect<void> =>

@@ -1,16 +1,16 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type EarlySignal, ExecutionRecord, type StoredExecution } from "../internal/store.ts"
+import { decode } from "../internal/decode.ts"
+import {
+  type EarlySignal,
+  type EndedExecution,
+  ExecutionRecord,
+  type Request,
+  type StoredExecution
+} from "../internal/store.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import { corrupt } from "./errors.ts"
-import type { Journal, Row } from "./operations.ts"
-
-/** Decodes what was read; what is not as it was written is damaged. */
-export const decode = <S extends Schema.ConstraintDecoder<unknown>>(schema: S) => {
-  const decode = Schema.decodeUnknownEffect(schema)
-  return (store: string, row: unknown): Effect.Effect<S["Type"], SagaStoreError> =>
-    Effect.catch(decode(row), (error) => corrupt(store, error.message, error))
-}
+import type { Ended, Journal, Row } from "./operations.ts"
 
 const RecordRow = Schema.Struct({ ...ExecutionRecord.fields, cancelled: Schema.BooleanFromBit }).pipe(
   Schema.encodeKeys({ createdAt: "created_at", updatedAt: "updated_at" })
@@ -19,6 +19,12 @@ const RecordRow = Schema.Struct({ ...ExecutionRecord.fields, cancelled: Schema.B
 const EventRow = Schema.Struct({ seq: Schema.Int, event: Schema.String })
 
 const JournalRows = Schema.Struct({ execution: RecordRow, events: Schema.Array(EventRow) })
+
+const EndedRows = Schema.Struct({ execution: RecordRow, last: Schema.Struct({ event: Schema.String }) })
+
+const RequestRow = Schema.Struct({ id: Schema.String, execution: Schema.String, request: Schema.String })
+
+const AnswerRow = Schema.Struct({ request: Schema.String, answer: Schema.String })
 
 const SignalRow = Schema.Struct({ execution: Schema.String, event: Schema.String })
 
@@ -31,6 +37,27 @@ export const decodeSignals: (
   store: string,
   rows: ReadonlyArray<Row>
 ) => Effect.Effect<ReadonlyArray<EarlySignal>, SagaStoreError> = decode(Schema.Array(SignalRow))
+
+export const decodeRequests: (
+  store: string,
+  rows: ReadonlyArray<Row>
+) => Effect.Effect<ReadonlyArray<Request>, SagaStoreError> = decode(Schema.Array(RequestRow))
+
+export const decodeAnswers: (
+  store: string,
+  rows: ReadonlyArray<Row>
+) => Effect.Effect<ReadonlyArray<typeof AnswerRow.Type>, SagaStoreError> = decode(Schema.Array(AnswerRow))
+
+const decodeEndedRows = decode(Schema.Array(EndedRows))
+
+export const decodeEnded = (
+  store: string,
+  rows: ReadonlyArray<Ended>
+): Effect.Effect<ReadonlyArray<EndedExecution>, SagaStoreError> =>
+  Effect.map(
+    decodeEndedRows(store, rows),
+    (all) => all.map(({ execution, last }) => ({ record: execution, event: last.event }))
+  )
 
 const decodeRows = decode(JournalRows)
 

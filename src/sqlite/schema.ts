@@ -15,6 +15,7 @@ export const applicationId = 0x53414741
  *   them would write as many pages as it has events, not a few.
  * - One index serves all lists: a filter is a number of pairs of status and definition, and within a pair it is in order
  *   of keys, as each index ends in the key of the row.
+ * - Requests are answered soon, and their answers stay for a while: each index has only the requests of one kind.
  */
 const migrations: ReadonlyArray<string> = [
   `
@@ -59,6 +60,18 @@ const migrations: ReadonlyArray<string> = [
     last_key INTEGER NOT NULL
   ) STRICT;
   INSERT INTO owner VALUES (1, 0, '', '', 0, '', 0, 0, 0, 0, 0);
+  `,
+  `
+  CREATE TABLE requests (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    execution TEXT NOT NULL,
+    request TEXT NOT NULL,
+    answer TEXT,
+    answered_at INTEGER
+  ) STRICT;
+  CREATE INDEX requests_unanswered ON requests (execution) WHERE answer IS NULL;
+  CREATE INDEX requests_answered ON requests (answered_at) WHERE answered_at IS NOT NULL;
   `
 ]
 

@@ -2,6 +2,7 @@ import { createRequire } from "node:module"
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { durable } from "./durable.ts"
 import { memory } from "./memory.ts"
+import { postgres } from "./postgres.ts"
 import { parse } from "./settings.ts"
 import { time } from "./time.ts"
 
@@ -23,3 +24,4 @@ console.log("")
 time(settings)
 memory(settings)
 durable(settings)
+await postgres(settings)

@@ -1,10 +1,11 @@
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { MemoryJob, MemoryResult, TimeJob, TimeResult } from "./child.ts"
 import type { Job, ResultOf } from "./durable/child.ts"
+import type { Job as PostgresJob, Result as PostgresResult } from "./postgres/job.ts"
 
 /* Loading the modules is half the time of a short child; with their bytecode at hand it is little. */
 const cache = mkdtempSync(join(tmpdir(), "effect-saga-bench-"))
@@ -37,3 +38,26 @@ const run = (child: string, job: { readonly task: string }) => {
   }
   return JSON.parse(stdout)
 }
+
+/** Measures sagas on PostgreSQL in a process of its own. Meanwhile this one goes on, as it looks after the server. */
+export const measurePostgres = (job: PostgresJob, databaseUrl: string): Promise<PostgresResult> =>
+  new Promise((resolve, reject) => {
+    const child = job.variant === "DBOS" ? "./postgres/peers/dbos.ts" : "./postgres/child.ts"
+    const path = fileURLToPath(new URL(child, import.meta.url))
+    let printed = ""
+    // `pg`, which DBOS uses, warns of what DBOS does.
+    const { stdout } = spawn(process.execPath, [...process.execArgv, "--no-deprecation", path, JSON.stringify(job)], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, NODE_COMPILE_CACHE: cache, DATABASE_URL: databaseUrl },
+      timeout: 120_000,
+      killSignal: "SIGKILL"
+    })
+      .once("error", reject)
+      .once("close", (status, signal) => {
+        if (status === 0) return resolve(JSON.parse(printed))
+        reject(new Error(`The process that measures ${JSON.stringify(job)} ended with ${status ?? signal}`))
+      })
+    stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      printed += chunk
+    })
+  })

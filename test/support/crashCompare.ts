@@ -19,7 +19,8 @@ const leaves = (places: ReadonlyArray<Place>, event: Event): boolean => {
   if (event._tag !== "StepSucceeded" && event._tag !== "StepFailed") return false
   const place = placeAt(places, event.path)
   if (place === undefined || !isCompensable(place)) return false
-  return event._tag === "StepSucceeded" || (place.part._tag === "Step" && place.part.kind === "stepExit")
+  return event._tag === "StepSucceeded" ||
+    (place.part._tag === "Step" && (place.part.kind === "stepExit" || place.part.kind === "ambiguous"))
 }
 
 const canBeUndone = (places: ReadonlyArray<Place>, path: string): boolean => {
@@ -140,6 +141,41 @@ const problemsOfOrder = ({ journals, outside, scenario }: Observation): Array<st
   return problems
 }
 
+/*
+ * A timer fires within 100 ms of its time, or of the start of the process that finds it due; and nothing is tried again
+ * before its time.
+ */
+const problemsOfTime = ({ boots, journals, outside, scenario }: Observation): Array<string> => {
+  const problems: Array<string> = []
+  const tries = new Map<string, number>()
+  for (const [id, { events }] of journals) {
+    const due = new Map<string, number>()
+    for (const event of events) {
+      if (event._tag === "TimerStarted") due.set(event.path, event.dueAt)
+      if (event._tag === "AttemptFailed") tries.set(`do ${id}/${event.path} ${event.attempt + 1}`, event.retryAt)
+      if (event._tag === "CompensationAttemptFailed") {
+        tries.set(`undo ${id}/${event.path} ${event.attempt + 1}`, event.retryAt)
+      }
+      if (event._tag !== "TimerFired") continue
+      const dueAt = due.get(event.path)
+      if (dueAt === undefined) problems.push(`${id}: "${event.path}" fired without having been started`)
+      else {
+        const started = boots.findLast((at) => at <= event.at) ?? 0
+        const late = event.at - Math.max(dueAt, started)
+        // Until it knows where it stands, a process may have to write something.
+        if (late < 0 || late > 100 + 10 * scenario.commitMillis) {
+          problems.push(`${id}: "${event.path}" fired ${late} ms after its time`)
+        }
+      }
+    }
+  }
+  for (const { at, attempt, key, what } of outside.requests) {
+    const retryAt = tries.get(`${what} ${key} ${attempt}`)
+    if (retryAt !== undefined && at < retryAt) problems.push(`tried ${retryAt - at} ms too early: ${what} ${key}`)
+  }
+  return problems
+}
+
 /** What is wrong with a run, looked at by itself. */
 export const problemsOf = (observation: Observation): ReadonlyArray<string> => {
   const { complaints, ending, exit, journals, places } = observation
@@ -149,7 +185,12 @@ export const problemsOf = (observation: Observation): ReadonlyArray<string> => {
     return problems
   }
   for (const [id, { events }] of journals) problems.push(...problemsOfJournal(places, id, events))
-  return [...problems, ...problemsOfLedger(observation), ...problemsOfOrder(observation)]
+  return [
+    ...problems,
+    ...problemsOfLedger(observation),
+    ...problemsOfOrder(observation),
+    ...problemsOfTime(observation)
+  ]
 }
 
 /* ------------------------------------------------------------------------------------------------ of two runs of one */

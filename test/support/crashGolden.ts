@@ -6,7 +6,8 @@ import { Clock, Context, Effect, Fiber, Layer, Option, Random, Ref, Schedule, Sc
 import { Durable, DurableSaga, type JournalEvent, Saga, SagaEngine, SagaStore, Signal, Step } from "effect-saga"
 import { TestClock } from "effect/testing"
 
-/* Journals hold the stacks of errors, which differ between machines. */
+/* Journals hold the stacks of errors, which differ between machines: those that are made here have none. */
+const { stackTraceLimit } = Error
 Error.stackTraceLimit = 0
 
 type Event = JournalEvent.JournalEvent
@@ -375,3 +376,5 @@ const lineOf = ({ events, firstSequence, key, record }: SagaStore.Append): Line 
   firstSequence,
   events: events.map((text) => JSON.parse(text) as Event)
 })
+
+Error.stackTraceLimit = stackTraceLimit

@@ -35,7 +35,7 @@ export class Outside {
   /** The effects, in order: each key at most once as `do`, and once as `undo`. */
   readonly effects: Array<Request> = []
   /** All requests that were made, in order. */
-  readonly requests: Array<Request & { readonly process: number }> = []
+  readonly requests: Array<Request & { readonly process: number; readonly at: number }> = []
   /** What a well-behaved saga does not ask for. */
   readonly complaints: Array<string> = []
   private readonly underWay = new Set<{ readonly process: Process; readonly arrive: () => void; cancel: () => void }>()
@@ -62,7 +62,7 @@ export class Outside {
   /** Asks for something, from within `process`. */
   ask(process: Process, request: Request): Effect.Effect<void, string> {
     return Effect.callback((resume) => {
-      this.requests.push({ ...request, process: process.number })
+      this.requests.push({ ...request, process: process.number, at: this.simulation.now })
       // As of now: a request that is late is not taken for one that was made later.
       const answer = this.answer(request)
       const answered = (answer: Answer) => {

@@ -64,6 +64,8 @@ export interface Observation {
   readonly commits: ReadonlyArray<number>
   readonly writes: ReadonlyArray<Write>
   readonly steps: ReadonlyArray<number>
+  /** When each process started. */
+  readonly boots: ReadonlyArray<number>
   readonly log: ReadonlyArray<string>
 }
 
@@ -111,6 +113,7 @@ export const run = (scenario: Scenario, options: RunOptions = {}): Observation =
   const memory = Effect.runSync(SagaStore.makeMemory)
   const acknowledged = new Set<string>()
   const commits: Array<number> = []
+  const boots: Array<number> = []
   const writes: Array<Write> = []
   let exit: Exit.Exit<unknown, unknown> | undefined
   let current: Process | undefined
@@ -183,6 +186,7 @@ export const run = (scenario: Scenario, options: RunOptions = {}): Observation =
       })
     const own = (ownership: SagaStore.Ownership): SagaStore.Ownership => ({
       ...ownership,
+      isApart: scenario.commitMillis > 0,
       commit: (appends) =>
         batching === "whole"
           ? counted(ownership.commit(appends), () => note(appends))
@@ -307,6 +311,7 @@ export const run = (scenario: Scenario, options: RunOptions = {}): Observation =
 
   const boot = () => {
     const process = simulation.start()
+    boots.push(simulation.now)
     current = process
     commits[process.number] = 0
     const crash = crashes[process.number]
@@ -370,6 +375,7 @@ export const run = (scenario: Scenario, options: RunOptions = {}): Observation =
     commits,
     writes,
     steps: simulation.processes.map(({ steps }) => steps),
+    boots,
     log: simulation.processes.flatMap(({ log }) => log)
   }
 }

@@ -7,9 +7,12 @@ import { Durable, DurableSaga, Saga, type SagaEngine, Signal, Step } from "effec
 import type { Answer, Outside, Request } from "./crashOutside.ts"
 import type { Process } from "./crashSimulation.ts"
 
+/** `bare` has nothing to undo it, `stepExit` and `ambiguous` are undone whatever became of them. */
+export type StepKind = "step" | "stepExit" | "bare" | "ambiguous"
+
 /** A part of a saga. */
 export type Part =
-  | { readonly _tag: "Step"; readonly kind: "step" | "stepExit" | "bare" }
+  | { readonly _tag: "Step"; readonly kind: StepKind }
   | { readonly _tag: "Pivot" }
   | { readonly _tag: "Timer"; readonly millis: number }
   | { readonly _tag: "Signal" }
@@ -230,19 +233,19 @@ const childStep = Step.make("child-step", {
   compensate: undo
 })
 
+const ambiguous = Step.make("ambiguous", { ...schemas, action: act, compensateExit: undo, ambiguous: true })
+
 const isBusy = (fault: Fault | undefined): boolean =>
   fault?.action === "is busy twice" || fault?.action === "is always busy" || fault?.compensation === "is busy twice"
 
-const stepAt = (place: Place, kind: "step" | "stepExit" | "bare", input: State) =>
+const stepAt = (place: Place, kind: StepKind, input: State) =>
   Effect.flatMap(World, ({ scenario }) => {
     const fault = scenario.faults.get(place.id)
     const options = { name: name(place) }
-    if (fault?.action === "keeps silent") {
-      return Effect.mapError(
-        impatient(input, options),
-        (error) => typeof error === "string" ? error : `too late: s${place.id}`
-      )
-    }
+    const asText = (error: string | { readonly _tag: string }) =>
+      typeof error === "string" ? error : `${error._tag}: s${place.id}`
+    if (fault?.action === "keeps silent") return Effect.mapError(impatient(input, options), asText)
+    if (kind === "ambiguous") return Effect.mapError(ambiguous(input, options), asText)
     return isBusy(fault) ? retriedSteps[kind](input, options) : steps[kind](input, options)
   })
 

@@ -1,10 +1,10 @@
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { SagaStore } from "effect-saga"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { TakeOver } from "./storeSuite.ts"
+import { OpenAgain, TakeOver } from "./storeValues.ts"
 
 /** A folder that is deleted with the scope. */
 export const folder = Effect.acquireRelease(
@@ -33,11 +33,19 @@ const takeOver = (filename: string) =>
       Effect.andThen(forgetOwner(filename), store.acquire({ owner, standby: false })))
   )
 
+/** Opens the file until the scope closes. */
+export const open = (options: SagaStore.SqliteOptions) =>
+  Effect.map(Layer.build(Layer.fresh(SagaStore.layerSqlite(options))), Context.get(SagaStore.SagaStore))
+
 /** A store in a file of its own. */
 export const layer = (options?: Omit<SagaStore.SqliteOptions, "filename">) =>
   Layer.unwrap(
     Effect.map(
       file,
-      (filename) => Layer.provideMerge(takeOver(filename), SagaStore.layerSqlite({ filename, ...options }))
+      (filename) =>
+        takeOver(filename).pipe(
+          Layer.provideMerge(SagaStore.layerSqlite({ filename, ...options })),
+          Layer.merge(Layer.succeed(OpenAgain, open({ filename, ...options })))
+        )
     )
   )

@@ -2,11 +2,11 @@
  * A process with a store of its own, for tests that stop, kill or confine it. It takes a command and a file, and prints a
  * line for each thing that has happened.
  */
-import { Effect, Layer, Scope } from "effect"
+import { Effect, Layer, Scope, Stream } from "effect"
 import { SagaStore } from "effect-saga"
 import * as process from "node:process"
 import { DatabaseSync } from "node:sqlite"
-import { started } from "./storeSuite.ts"
+import { request, started } from "./storeValues.ts"
 
 const [, , command, filename = "", thread] = process.argv
 
@@ -21,6 +21,8 @@ const acquire = Effect.gen(function*() {
   yield* print(`owner ${ownership.epoch}`)
   return ownership
 })
+
+const now = () => Math.round(performance.timeOrigin + performance.now())
 
 const text = "x".repeat(5_000)
 
@@ -66,6 +68,51 @@ const commands: Record<string, Effect.Effect<void, SagaStore.SagaStoreError, Sag
     yield* print(`executions ${(yield* store.list({ limit: 100_000 })).length === first + 4}`)
   })),
 
+  /* Leaves a request, and waits for the answer. */
+  ask: Effect.gen(function*() {
+    const store = yield* SagaStore.SagaStore
+    yield* store.ask([request("a", "Trip/1")])
+    yield* print(`asked ${now()}`)
+    const answered = yield* store.news.pipe(
+      Stream.mapEffect(() => store.answers(["a"])),
+      Stream.filter((answers) => answers.length > 0),
+      Stream.take(1),
+      Stream.runCollect
+    )
+    yield* print(`answered ${answered[0]![0]!.answer} ${now()}`)
+  }),
+
+  /* Answers all requests, for ever. */
+  answer: Effect.scoped(Effect.gen(function*() {
+    const store = yield* SagaStore.SagaStore
+    const { answer } = yield* acquire
+    yield* Stream.runForEach(store.requested, () =>
+      Effect.gen(function*() {
+        const requests = yield* store.requests()
+        if (requests.length === 0) return
+        yield* print(`seen ${now()}`)
+        yield* answer(requests.map(({ id, request }) => ({ request: id, answer: request })))
+      }))
+  })),
+
+  /* Leaves one request after another for as long as it can. */
+  askOn: Effect.gen(function*() {
+    const store = yield* SagaStore.SagaStore
+    for (let number = 1;; number++) {
+      yield* store.ask([request(`r${number}`, "Trip/1")])
+      yield* print(`asked ${number}`)
+      yield* Effect.yieldNow
+    }
+  }),
+
+  /* Listens for a while. */
+  listen: Effect.gen(function*() {
+    const store = yield* SagaStore.SagaStore
+    for (const rings of [store.requested, store.news]) yield* Stream.runDrain(Stream.take(rings, 1))
+    yield* Effect.timeoutOption(Stream.runDrain(store.news), "300 millis")
+    yield* print("listened")
+  }),
+
   once: Effect.scoped(Effect.flatMap(acquire, ({ commit }) => commit([started(1)]))),
 
   /* As somebody whom rights bind. */
@@ -77,11 +124,11 @@ if (command === "restricted" && process.geteuid?.() === 0) process.seteuid!(65_5
 
 const layer = SagaStore.layerSqlite({ filename, worker: thread === "worker" })
 
-const program = command === "forget"
+const program = command === "forget" || command === "listen"
   // Opens the file, and never closes it.
   ? Effect.flatMap(
     Layer.buildWithScope(layer, Scope.makeUnsafe()),
-    (context) => Effect.provideContext(commands["open"]!, context)
+    (context) => Effect.provideContext(commands[command === "forget" ? "open" : command]!, context)
   )
   : Effect.provide(commands[command!]!, layer)
 

@@ -2,68 +2,30 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { SagaStore } from "effect-saga"
 import { TestClock } from "effect/testing"
+import { requestSuite } from "./requestSuite.ts"
+import {
+  acquire,
+  appended,
+  inTime,
+  keysOf,
+  type OpenAgain,
+  reasonOf,
+  recordOf,
+  request,
+  signal,
+  started,
+  TakeOver
+} from "./storeValues.ts"
 
-/** Makes the caller the owner of the store although it has one, as after a pause of that one. */
-export class TakeOver extends Context.Service<
-  TakeOver,
-  (owner: string) => Effect.Effect<SagaStore.Ownership, SagaStore.SagaStoreError, Scope.Scope>
->()("effect-saga/test/TakeOver") {}
-
-export const recordOf = (key: number, fields?: Partial<SagaStore.ExecutionRecord>): SagaStore.ExecutionRecord => ({
-  key,
-  id: `Trip/${key}`,
-  definition: "Trip",
-  version: 1,
-  status: "Running",
-  cancelled: false,
-  reason: null,
-  parent: null,
-  createdAt: 1000 + key,
-  updatedAt: 1000 + key,
-  ...fields
-})
-
-/** The first append of an execution, with one event. */
-export const started = (key: number, fields?: Partial<SagaStore.ExecutionRecord>): SagaStore.Append => ({
-  key,
-  record: recordOf(key, fields),
-  firstSequence: 1,
-  events: [`{"started":${key}}`]
-})
-
-/** An append of one event that leaves the record as it is. */
-export const appended = (key: number, sequence: number): SagaStore.Append => ({
-  key,
-  record: undefined,
-  firstSequence: sequence,
-  events: [`{"event":${sequence}}`]
-})
-
-/** The reason of the error that the effect fails with; it dies where the effect succeeds. */
-export const reasonOf = <A, R>(self: Effect.Effect<A, SagaStore.SagaStoreError, R>) =>
-  Effect.map(Effect.orDie(Effect.flip(self)), (error) => error.reason)
-
-/** Acquires at once or not at all, in terms of the clock of the test. */
-const acquire = (owner: string) =>
-  Effect.flatMap(SagaStore.SagaStore, (store) => store.acquire({ owner, standby: false }))
-
-/** Lets time pass until the fiber is done. A store may work in another thread, for which the clock of the test can't wait. */
-const inTime = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<A, E> =>
-  TestClock.adjust("100 millis").pipe(
-    Effect.andThen(TestClock.withLive(Effect.sleep("1 millis"))),
-    Effect.repeat({ until: () => fiber.pollUnsafe() !== undefined }),
-    Effect.andThen(Fiber.join(fiber))
-  )
-
-const signal = (execution: string, event: string): SagaStore.EarlySignal => ({ execution, event })
-
-const keysOf = (records: ReadonlyArray<SagaStore.ExecutionRecord>) => records.map((record) => record.key)
+export { OpenAgain, TakeOver } from "./storeValues.ts"
 
 /** Tests what every store promises. Each test builds the layer anew, and finds an empty store. */
-export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | TakeOver, E>): void => {
+export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | TakeOver | OpenAgain, E>): void => {
+  requestSuite(name, layer)
+
   const test = (
     sentence: string,
-    body: Effect.Effect<void, SagaStore.SagaStoreError, SagaStore.SagaStore | TakeOver | Scope.Scope>
+    body: Effect.Effect<void, SagaStore.SagaStoreError, SagaStore.SagaStore | TakeOver | OpenAgain | Scope.Scope>
   ) => it.effect(sentence, () => Effect.provide(body, layer))
 
   describe(name, () => {
@@ -73,7 +35,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
         const store = yield* SagaStore.SagaStore
         const { commit } = yield* acquire("engine")
         const record = recordOf(1, {
-          id: "Trip/ä\u0000\"'🚀",
+          id: "Trip/ä\"'🚀",
           version: 3,
           status: "Waiting",
           cancelled: true,
@@ -85,6 +47,20 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
         yield* commit([{ key: 1, record, firstSequence: 1, events }])
 
         assert.deepStrictEqual(yield* store.find(record.id), { record, events })
+      })
+    )
+
+    test(
+      "knows which ids have executions, of many at once",
+      Effect.gen(function*() {
+        const store = yield* SagaStore.SagaStore
+        const { commit } = yield* acquire("engine")
+        yield* commit([started(1), started(2, { status: "Completed" }), started(3)])
+        const many = Array.from({ length: 3000 }, (_, index) => `Trip/${index + 2}`)
+
+        assert.sameMembers(Array.from(yield* store.existing(many)), ["Trip/2", "Trip/3"])
+        assert.deepStrictEqual(yield* store.existing(["Trip/", "Trip/10", "trip/1"]), [])
+        assert.deepStrictEqual(yield* store.existing([]), [])
       })
     )
 
@@ -439,21 +415,28 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
       "refuses each write of an owner that was replaced, and tells it",
       Effect.gen(function*() {
         const store = yield* SagaStore.SagaStore
-        const { commit, keepSignal, lost } = yield* acquire("first engine")
+        const { answer, commit, keepSignal, lost } = yield* acquire("first engine")
         yield* commit([started(1)])
+        yield* store.ask([request("a", "Trip/1")])
         const watch = yield* Effect.forkChild(reasonOf(lost))
         const takeOver = yield* TakeOver
         const second = yield* takeOver("second engine")
         yield* second.keepSignal(signal("Trip/2", "{}"))
 
         const refused = yield* reasonOf(commit([appended(1, 2), started(2)]))
-        const refusedSignal = yield* reasonOf(keepSignal(signal("Trip/3", "{}")))
+        const refusedSignal = yield* reasonOf(keepSignal(signal("Trip/3", "{}"), { request: "a", answer: "{}" }))
+        const refusedAnswers = yield* Effect.all([
+          reasonOf(answer([{ request: "a", answer: "{}" }])),
+          reasonOf(answer([{ request: "a", answer: undefined }])),
+          reasonOf(commit([{ ...appended(1, 2), answer: { request: "a", answer: "{}" } }]))
+        ])
         const noticed = yield* Fiber.join(watch)
 
-        for (const reason of [refused, refusedSignal, noticed]) {
+        for (const reason of [refused, refusedSignal, ...refusedAnswers, noticed]) {
           assert(reason._tag === "OwnershipLost")
           assert.include(reason.owner, "second engine")
         }
+        assert.deepStrictEqual(yield* store.requests(), [request("a", "Trip/1")])
         assert.deepStrictEqual((yield* store.find("Trip/1"))?.events.length, 1)
         assert.deepStrictEqual(yield* second.earlySignals, [signal("Trip/2", "{}")])
         yield* second.commit([appended(1, 2), started(2)])
@@ -484,13 +467,20 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
       "refuses writes after the scope of the owner has closed",
       Effect.gen(function*() {
         const store = yield* SagaStore.SagaStore
-        const { commit } = yield* Effect.scoped(acquire("engine"))
+        const { answer, commit } = yield* Effect.scoped(acquire("engine"))
+        yield* store.ask([request("a", "Trip/1")])
 
-        const reason = yield* reasonOf(commit([started(1)]))
+        const reasons = yield* Effect.all([
+          reasonOf(commit([started(1)])),
+          reasonOf(answer([{ request: "a", answer: "{}" }]))
+        ])
 
-        assert(reason._tag === "Unavailable")
-        assert.strictEqual(reason.problem, "closed")
+        for (const reason of reasons) {
+          assert(reason._tag === "Unavailable")
+          assert.strictEqual(reason.problem, "closed")
+        }
         assert.deepStrictEqual(yield* store.list(), [])
+        assert.lengthOf(yield* store.requests(), 1)
       })
     )
 
@@ -500,7 +490,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
         const context = yield* Layer.buildWithScope(layer, scope)
         const store = Context.get(context, SagaStore.SagaStore)
         const owner = yield* Scope.make()
-        const { commit, earlySignals, keepSignal } = yield* Scope.provide(
+        const { answer, commit, earlySignals, keepSignal } = yield* Scope.provide(
           store.acquire({ owner: "engine", standby: false }),
           owner
         )
@@ -510,12 +500,17 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
         const calls: ReadonlyArray<Effect.Effect<unknown, SagaStore.SagaStoreError>> = [
           commit([started(1)]),
           keepSignal(signal("Trip/1", "{}")),
+          answer([{ request: "a", answer: "{}" }]),
           earlySignals,
           store.find("Trip/1"),
           store.unfinished({ after: 0, limit: 1 }),
           store.list(),
           store.list({ definition: "Trip" }),
           store.prune({ finishedBefore: 1 }),
+          store.ended(["Trip/1"]),
+          store.ask([request("a", "Trip/1")]),
+          store.requests(),
+          store.answers(["a"]),
           Effect.scoped(store.acquire({ owner: "engine", standby: true }))
         ]
         for (const call of calls) {

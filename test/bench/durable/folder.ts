@@ -28,7 +28,8 @@ const fileSystems: Record<number, string> = {
   0x794c_7630: "overlayfs"
 }
 
-const fileSystemOf = (path: string): string => {
+/** What the system calls the file system of a path. */
+export const fileSystemOf = (path: string): string => {
   const { type } = statfsSync(path)
   return fileSystems[type] ?? `file system 0x${type.toString(16)}`
 }

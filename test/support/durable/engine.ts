@@ -82,14 +82,22 @@ export const start = Effect.fnUntraced(function*(
                 commits.push(appends.length)
                 return alive(writable(ownership.commit(appends)))
               }),
-            keepSignal: (signal) => alive(writable(ownership.keepSignal(signal))),
+            keepSignal: (signal, answer) => alive(writable(ownership.keepSignal(signal, answer))),
+            answer: (answers) => alive(writable(ownership.answer(answers))),
             lost: alive(ownership.lost)
           })
         ),
       find: (id) => alive(store.find(id)),
       unfinished: (options) => alive(store.unfinished(options)),
       list: (options) => alive(store.list(options)),
-      prune: (options) => alive(store.prune(options))
+      prune: (options) => alive(store.prune(options)),
+      existing: (ids) => alive(store.existing(ids)),
+      ended: (ids) => alive(store.ended(ids)),
+      ask: (requests) => alive(writable(store.ask(requests))),
+      requests: (options) => alive(store.requests(options)),
+      answers: (ids) => alive(store.answers(ids)),
+      requested: store.requested,
+      news: store.news
     } satisfies SagaStore.SagaStore["Service"]))
   )
   const engine = SagaEngine.layer(options).pipe(Layer.provide(store), Layer.provide(storage.layer))
@@ -229,5 +237,6 @@ export type Test = (
 
 /** Tests on a store that is empty when each of them begins. */
 export const testsOn = (storage: StorageLayer): Test => (sentence, body) => {
-  it.effect(sentence, () => Effect.provide(body, storage))
+  // Those that start many engines, one after another, take their time on a server.
+  it.effect(sentence, () => Effect.provide(body, storage), 60_000)
 }

@@ -2,7 +2,7 @@
  * Engines that lose their store, wait for it, or can't write to it.
  */
 import { assert, describe } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Fiber } from "effect"
 import { causeOf } from "../results.ts"
 import { pass, settle, start, storeReason, testsOn, whileTimePasses } from "./engine.ts"
 import { Go, makeGate, makeLedger, Trip } from "./sagas.ts"
@@ -58,30 +58,6 @@ export const suite = (name: string, storage: StorageLayer): void => {
 
         assert.strictEqual(storeReason(exit), "Owned")
         assert.include((Cause.squash(causeOf(exit)) as Error).message, "billing")
-      })
-    )
-
-    test(
-      "has a standby that waits for it, and then runs its executions and the calls that waited",
-      Effect.gen(function*() {
-        const ledger = yield* makeLedger
-        const definitions = Trip.toLayer((id) => Effect.andThen(Go.await, ledger.step(id)))
-        const first = yield* start(definitions)
-        yield* first.use(Trip.start("1"))
-        const standby = yield* start(definitions, { standby: true })
-        const call = yield* Effect.forkChild(standby.exit(Trip.start("2")))
-        yield* pass("10 seconds")
-        assert.isUndefined(call.pollUnsafe())
-        assert.lengthOf(yield* first.service.list(), 1)
-
-        yield* first.stop
-        yield* pass("1 second")
-
-        assert.deepStrictEqual(yield* Fiber.join(call), Exit.succeed("Trip/2"))
-        for (const id of ["1", "2"]) {
-          yield* standby.use(Trip.signal(`Trip/${id}`, Go, "go"))
-          assert.strictEqual(yield* standby.use(Trip.await(`Trip/${id}`)), id)
-        }
       })
     )
   })

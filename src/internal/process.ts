@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
 import * as process from "node:process"
-import { guarded } from "../internal/guard.ts"
+import { guarded } from "./guard.ts"
 
 /*
  * Whether the process that owns a store still lives. A process id says little by itself: containers that share a file

@@ -1,0 +1,189 @@
+import type { Json } from "effect/Schema"
+
+/*
+ * Texts for a terminal. What is shown comes from users, who may have written anything: a character that a terminal would
+ * obey, or that would hide others, is shown by its number.
+ */
+
+export type Style = "plain" | "dim" | "bold" | "red" | "yellow" | "green" | "cyan"
+
+export type Span = readonly [style: Style, text: string]
+
+/** A line that is cut where it is too long, or one that has to stay whole. */
+export interface Line {
+  readonly spans: ReadonlyArray<Span>
+  readonly whole: boolean
+}
+
+export const line = (...spans: ReadonlyArray<Span>): Line => ({ spans, whole: false })
+
+export const wholeLine = (...spans: ReadonlyArray<Span>): Line => ({ spans, whole: true })
+
+export const emptyLine: Line = line()
+
+const codes: Record<Exclude<Style, "plain">, number> = { dim: 2, bold: 1, red: 31, yellow: 33, green: 32, cyan: 36 }
+
+/** The line as it is written. Nothing of a span gets by here unescaped. */
+export const paint = ({ spans, whole }: Line, width: number, colors: boolean): string => {
+  const fitting = whole ? spans.map(([style, text]) => [style, escaped(text)] as const) : fit(spans, width)
+  const texts = fitting.map(([style, text]) =>
+    !colors || style === "plain" || text.trim() === "" ? text : `\u001b[${codes[style]}m${text}\u001b[0m`
+  )
+  return texts.join("").trimEnd()
+}
+
+const fit = (spans: ReadonlyArray<Span>, width: number): ReadonlyArray<Span> => {
+  const out: Array<Span> = []
+  let left = width
+  for (const [index, [style, text]] of spans.entries()) {
+    const isLast = spans.slice(index + 1).every(([, more]) => more.trim() === "")
+    // What follows needs a place for its mark.
+    const shown = cut(text, isLast ? left : Math.max(1, left - 1))
+    out.push([style, shown])
+    left -= lengthOf(shown)
+    if (left <= 1 && !isLast) {
+      if (!shown.endsWith(mark)) out.push([style, mark])
+      break
+    }
+  }
+  return out
+}
+
+/** What says that more follows. */
+export const mark = "…"
+
+/** How many characters are counted as columns. */
+export const lengthOf = (text: string): number => {
+  let length = 0
+  for (const _ of text) length++
+  return length
+}
+
+/** At most so many characters of a text, escaped. */
+export const cut = (text: string, length: number): string => {
+  // No character takes more than two, nor less than one.
+  const shown = Array.from(escaped(text.slice(0, 2 * length + 2)))
+  return shown.length <= length ? shown.join("") : `${shown.slice(0, Math.max(0, length - 1)).join("")}${mark}`
+}
+
+/** As `cut`, but the end stays: numbers of occurrences are there. */
+export const cutMiddle = (text: string, length: number): string => {
+  if (lengthOf(escaped(text.slice(0, 2 * length + 2))) <= length) return escaped(text)
+  const end = Math.min(10, Math.floor(length / 3))
+  const tail = Array.from(escaped(text.slice(-2 * end))).slice(-end).join("")
+  return `${cut(text, length - end)}${tail}`
+}
+
+/* Controls, formats such as those that turn the direction of a text, separators of lines, and halves of characters. */
+const unsafe = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+
+export const escaped = (text: string): string =>
+  text.replaceAll(unsafe, (character) => {
+    switch (character) {
+      case "\n":
+        return "\\n"
+      case "\r":
+        return "\\r"
+      case "\t":
+        return "\\t"
+      default: {
+        const hex = character.codePointAt(0)!.toString(16)
+        return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, "0")}`
+      }
+    }
+  })
+
+/** The lines of a text, none wider than `width`, and not more than `maxLines`. */
+export const wrap = (text: string, width: number, maxLines: number): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  const bounded = text.slice(0, 4 * width * maxLines)
+  for (const one of bounded.split(/\r\n|\n/)) {
+    if (out.length > maxLines) break
+    wrapLine(escaped(one.trimEnd()), width, out)
+  }
+  if (out.length <= maxLines && bounded.length === text.length) return out
+  const shown = out.slice(0, maxLines)
+  const last = shown.at(-1) ?? ""
+  return [...shown.slice(0, -1), lengthOf(last) < width ? `${last}${mark}` : cut(`${last}${mark}`, width)]
+}
+
+const wrapLine = (text: string, width: number, out: Array<string>): void => {
+  let rest = Array.from(text)
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(" ", width)
+    // A word that is too long is broken.
+    const end = space > width / 3 ? space : width
+    out.push(rest.slice(0, end).join(""))
+    rest = rest.slice(rest[end] === " " ? end + 1 : end)
+  }
+  out.push(rest.join(""))
+}
+
+/** JSON in one line, the first `length` characters of it: values may be huge, and deep. */
+export const compact = (json: Json, length: number): string => {
+  const out = { text: "" }
+  writeJson(json, out, length, 0)
+  return cut(out.text, length)
+}
+
+const writeJson = (json: Json, out: { text: string }, length: number, depth: number): void => {
+  if (out.text.length > 2 * length) return
+  if (typeof json === "string") {
+    out.text += JSON.stringify(json.slice(0, 2 * length + 2))
+    return
+  }
+  if (typeof json !== "object" || json === null) {
+    out.text += String(json)
+    return
+  }
+  const isList = Array.isArray(json)
+  if (depth > 20) {
+    out.text += isList ? `[${mark}]` : `{${mark}}`
+    return
+  }
+  out.text += isList ? "[" : "{"
+  let isFirst = true
+  for (const [key, value] of isList ? json.entries() : Object.entries(json)) {
+    if (out.text.length > 2 * length) return
+    out.text += isFirst ? "" : ","
+    isFirst = false
+    if (!isList) out.text += `${JSON.stringify(String(key).slice(0, 2 * length + 2))}:`
+    writeJson(value, out, length, depth + 1)
+  }
+  out.text += isList ? "]" : "}"
+}
+
+/** A time, as people and programs read it. */
+export const instant = (millis: number): string =>
+  Math.abs(millis) <= 8_640_000_000_000_000 ? new Date(millis).toISOString() : String(millis)
+
+/** A duration in its two largest units. */
+export const duration = (millis: number): string => {
+  if (!(Math.abs(millis) < 1e15)) return `${millis} ms`
+  const ms = Math.abs(Math.round(millis))
+  if (ms < 1000) return `${ms}ms`
+  if (ms < 60_000) return `${Math.floor(ms / 100) / 10}s`
+  const seconds = Math.floor(ms / 1000)
+  const units = [[86_400, "d"], [3600, "h"], [60, "m"], [1, "s"]] as const
+  const first = units.findIndex(([size]) => seconds >= size)
+  return units.slice(first, first + 2)
+    .map((
+      [size, unit],
+      index
+    ) => [Math.floor(seconds / size) % (index === 0 ? Infinity : units[first]![0] / size), unit])
+    .filter(([count], index) => index === 0 || count !== 0)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join(" ")
+}
+
+/** A text as one word of a shell, whatever is in it. */
+export const shellWord = (text: string): string => {
+  if (/^[\w/.][\w/.:@%+=,-]*$/.test(text)) return text
+  if (text.search(unsafe) < 0) return `'${text.replaceAll("'", `'\\''`)}'`
+  // Only this kind of word can name characters by their numbers.
+  const word = text.replaceAll(/[\\']/g, "\\$&").replaceAll(unsafe, (character) => {
+    const code = character.codePointAt(0)!
+    return code > 0xffff ? `\\U${code.toString(16).padStart(8, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
+  })
+  return `$'${word}'`
+}
