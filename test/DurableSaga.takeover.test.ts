@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema, type Scope, Stream } from "effect"
-import { DurableSaga, SagaEngine, SagaStore } from "effect-saga"
+import { DurableSaga, Saga, SagaEngine, SagaStore, Step } from "effect-saga"
 import {
   type Definitions,
   pass,
@@ -90,12 +90,6 @@ const echo = Trip.toLayer((id) => Effect.succeed(id))
 
 const isReceived = ({ _tag }: { readonly _tag: string }): boolean => _tag === "SignalReceived"
 
-const startRequest = (id: string): SagaStore.Request => ({
-  id: `start ${id}`,
-  execution: `Trip/${id}`,
-  request: JSON.stringify({ _tag: "Start", v: 1, definition: "Trip", version: 1, payload: id })
-})
-
 describe("whoever waits for an engine that loses its store", () => {
   for (const isApart of [false, true]) {
     /** An engine whose commits don't return from some time on. */
@@ -158,7 +152,7 @@ describe("whoever waits for an engine that loses its store", () => {
       Effect.gen(function*() {
         const { stick, store, stuck, takeOver } = yield* makeStuck({ standby: true })
         yield* stick(true)
-        const executing = yield* Effect.forkChild(stuck.use(Trip.execute("1")))
+        const starting = yield* Effect.forkChild(stuck.use(Trip.start("1")))
         yield* settle
 
         yield* Effect.scoped(Effect.gen(function*() {
@@ -168,8 +162,9 @@ describe("whoever waits for an engine that loses its store", () => {
           assert.deepStrictEqual(requests.map(({ execution }) => execution), ["Trip/1"])
         }))
         yield* stick(false)
+        yield* Fiber.join(starting)
 
-        assert.strictEqual(yield* whileTimePasses(Fiber.join(executing)), "1")
+        assert.strictEqual(yield* whileTimePasses(stuck.use(Trip.execute("1"))), "1")
       })
     )
   }
@@ -203,40 +198,35 @@ describe("whoever waits for an engine that loses its store", () => {
 })
 
 describe("an engine that has lost its store", () => {
-  for (const standby of [false, true]) {
-    const which = standby ? "and stands by" : "and has ended"
-
-    test(
-      `runs nothing of what its recovery reads only then (${which})`,
-      Effect.gen(function*() {
-        const { engine, takeOver } = yield* makeStore
-        const ledger = yield* makeLedger
-        const definitions = Trip.toLayer((id) => Effect.andThen(ledger.step(id), ledger.slow(Effect.never)))
-        const first = yield* engine(definitions, { shutdownTimeout: "10 millis" })
-        for (const id of ["1", "2"]) yield* first.use(Trip.start(id))
-        yield* settle
-        yield* whileTimePasses(first.stop)
-        assert.deepStrictEqual(ledger.lines.toSorted(), ["1", "2", "slow", "slow"])
-        const latch = yield* Latch.make()
-        const reading = yield* Deferred.make<void>()
-        yield* engine(definitions, { standby }, {
-          store: ({ unfinished }) => ({
-            unfinished: (options) =>
-              Effect.tap(unfinished(options), Effect.andThen(Deferred.succeed(reading, undefined), latch.await))
-          })
+  test(
+    "runs nothing of what its recovery reads only then",
+    Effect.gen(function*() {
+      const { engine, takeOver } = yield* makeStore
+      const ledger = yield* makeLedger
+      const definitions = Trip.toLayer((id) => Effect.andThen(ledger.step(id), ledger.slow(Effect.never)))
+      const first = yield* engine(definitions, { shutdownTimeout: "10 millis" })
+      for (const id of ["1", "2"]) yield* first.use(Trip.start(id))
+      yield* settle
+      yield* whileTimePasses(first.stop)
+      assert.deepStrictEqual(ledger.lines.toSorted(), ["1", "2", "slow", "slow"])
+      const latch = yield* Latch.make()
+      const reading = yield* Deferred.make<void>()
+      yield* engine(definitions, {}, {
+        store: ({ unfinished }) => ({
+          unfinished: (options) =>
+            Effect.tap(unfinished(options), Effect.andThen(Deferred.succeed(reading, undefined), latch.await))
         })
-        yield* whileTimePasses(Deferred.await(reading))
-
-        yield* takeOver
-        yield* settle
-        yield* latch.open
-        yield* pass("1 second")
-
-        assert.lengthOf(ledger.lines, 4)
       })
-    )
-  }
+      yield* whileTimePasses(Deferred.await(reading))
 
+      yield* takeOver
+      yield* settle
+      yield* latch.open
+      yield* pass("1 second")
+
+      assert.lengthOf(ledger.lines, 4)
+    })
+  )
   test(
     "leaves what clients ask for to the next owner",
     Effect.gen(function*() {
@@ -353,7 +343,7 @@ describe("a start that the store has refused", () => {
     Effect.gen(function*() {
       const { engine, store } = yield* makeStore
       const ledger = yield* makeLedger
-      const fault = makeFault(Effect.fail(busy))
+      const fault = makeFault(Effect.andThen(Effect.sleep("10 millis"), Effect.fail(busy)))
       const first = yield* engine(
         Trip.toLayer((id) => Effect.onExit(ledger.step(id), () => Effect.sleep("300 millis"))),
         {},
@@ -361,7 +351,7 @@ describe("a start that the store has refused", () => {
       )
       yield* fault.next(1)
 
-      const refused = yield* first.exit(Trip.start("1"))
+      const refused = yield* whileTimePasses(first.exit(Trip.start("1")))
       yield* pass("1 second")
       yield* first.use(Trip.start("1"))
       const stored = yield* store.find("Trip/1")
@@ -411,18 +401,32 @@ describe("what a client asks for", () => {
   )
 
   test(
-    "is answered where the store refused it first and somebody else has cancelled the same meanwhile",
+    "is answered where the store refused it first and somebody else has decided the same meanwhile",
     Effect.gen(function*() {
-      const { client, fault, owner, store } = yield* makeRefusing(Trip.toLayer(() => Go.await))
-      yield* owner.service.start(unknown)
+      let isBroken = true
+      const ship = Step.make("ship", {
+        error: Schema.String,
+        action: () => Effect.suspend(() => isBroken ? Effect.fail("no truck") : Effect.void)
+      })
+      const { client, fault, owner, store } = yield* makeRefusing(
+        Trip.toLayer((id) =>
+          Saga.pivot(Step.make("charge", { action: () => Effect.void })()).pipe(
+            Effect.andThen(ship()),
+            Effect.as(id)
+          )
+        )
+      )
+      yield* owner.use(Trip.start("1"))
+      yield* owner.reaches("Trip/1", "Parked")
+      isBroken = false
       yield* fault.next(1)
-      const cancelling = yield* Effect.forkChild(Effect.exit(client.service.cancel(unknown.id)))
+      const retrying = yield* Effect.forkChild(refusal(client.service.retry("Trip/1")))
       yield* settle
-      yield* owner.service.cancel(unknown.id)
+      yield* owner.service.retry("Trip/1")
 
-      const exit = yield* whileTimePasses(Fiber.join(cancelling))
+      const why = yield* whileTimePasses(Fiber.join(retrying))
 
-      assert.isTrue(Exit.isSuccess(exit))
+      assert.match(why, /^AlreadyFinished/)
       assert.deepStrictEqual(yield* store.requests(), [])
     })
   )
@@ -712,19 +716,4 @@ describe("a parent whose store fails for a moment", () => {
       })
     )
   }
-})
-
-describe("requests", () => {
-  test(
-    "of one client are read by the next engine where the first could not",
-    Effect.gen(function*() {
-      const { engine, store } = yield* makeStore
-      yield* store.ask([startRequest("1")])
-      const owner = yield* engine(echo)
-
-      yield* pass("1 second")
-
-      assert.strictEqual(yield* owner.status("Trip/1"), "Completed")
-    })
-  )
 })

@@ -38,6 +38,9 @@ interface Sent {
 
 const maxBatch = 1024
 
+/* Of fewer than these, two commits take longer than one. */
+const worthHalving = 32
+
 export class Writer {
   private queue: Array<Ticket> = []
   /** What is being written, or has just been. */
@@ -84,7 +87,7 @@ export class Writer {
   }
 
   /*
-   * A store that works elsewhere does so while this process works, too. So half of what is there is sent first, and from
+   * A store that works elsewhere does so while this process works, too. So half of what is there is sent first, where it is much, and from
    * then on one half is on its way while the sagas of the other one go on: the next commit is sent before those who wait
    * for the last one are told.
    */
@@ -105,7 +108,10 @@ export class Writer {
       })
     const first: Effect.Effect<never, SagaStoreError> = Effect.andThen(
       Effect.andThen(this.awaitWork, Effect.yieldNow),
-      Effect.suspend(() => Effect.flatMap(this.sendNow(ownership, Math.ceil(this.queue.length / 2)), next))
+      Effect.suspend(() => {
+        const { length } = this.queue
+        return Effect.flatMap(this.sendNow(ownership, length > worthHalving ? Math.ceil(length / 2) : length), next)
+      })
     )
     return first
   }
