@@ -493,23 +493,27 @@ describe("what a client asks for", () => {
     })
   )
 
-  test(
-    "is still there for the next owner where the store of this one has failed for good",
-    Effect.gen(function*() {
-      const { client, engine, store } = yield* makeStore
-      const other = yield* client()
-      yield* engine(echo, { standby: true }, { ownership: () => ({ commit: () => Effect.fail(denied) }) })
-      yield* pass("1 second")
+  for (const standby of [false, true]) {
+    test(
+      `is still there for the next owner where this one can't write its store any more (${
+        standby ? "it stands by" : "it has ended"
+      })`,
+      Effect.gen(function*() {
+        const { client, engine, store } = yield* makeStore
+        const other = yield* client()
+        yield* engine(echo, { standby }, { ownership: () => ({ commit: () => Effect.fail(denied) }) })
+        yield* pass("1 second")
 
-      yield* other.use(Trip.start("1"))
-      const signalling = yield* Effect.forkChild(Effect.exit(other.service.signal("Trip/1", "go", 1)))
-      yield* pass("5 seconds")
+        yield* other.use(Trip.start("1"))
+        const signalling = yield* Effect.forkChild(Effect.exit(other.service.signal("Trip/1", "go", 1)))
+        yield* pass("5 seconds")
 
-      const requests = yield* store.requests()
-      assert.deepStrictEqual(requests.map(({ request }) => JSON.parse(request)._tag), ["Start", "Signal"])
-      yield* Fiber.interrupt(signalling)
-    })
-  )
+        const requests = yield* store.requests()
+        assert.deepStrictEqual(requests.map(({ request }) => JSON.parse(request)._tag), ["Start", "Signal"])
+        yield* Fiber.interrupt(signalling)
+      })
+    )
+  }
 
   test(
     "is done once where the definition of what it is about is removed while that is being written",
