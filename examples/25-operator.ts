@@ -3,7 +3,7 @@
  * to try again, to take it as done by hand, or to give it up. Who decided what, and why, is kept.
  */
 import { Console, Context, Effect, Layer, Logger, Ref, Schedule, Schema } from "effect"
-import { DurableSaga, SagaEngine, SagaStore, Step } from "effect-saga"
+import { DurableSaga, SagaEngine, SagaOperator, SagaStore, Step } from "effect-saga"
 
 class NoCourier extends Schema.TaggedError<NoCourier>()("NoCourier", {}) {}
 class BankClosed extends Schema.TaggedError<BankClosed>()("BankClosed", {}) {}
@@ -37,8 +37,8 @@ const OrderLayer = Order.toLayer(Effect.fnUntraced(function*() {
 
 /** Waits until an execution is parked, and says what for. */
 const parked = Effect.fnUntraced(function*(id: string) {
-  const engine = yield* SagaEngine.SagaEngine
-  const { reason, status } = yield* Effect.repeat(engine.get(id), { until: ({ status }) => status === "Parked" })
+  const operator = yield* SagaOperator.SagaOperator
+  const { reason, status } = yield* Effect.repeat(operator.get(id), { until: ({ status }) => status === "Parked" })
   yield* Console.log(`  ${status}: ${reason}`)
 })
 
@@ -51,22 +51,22 @@ const result = (id: string) =>
   )
 
 const decisions = Effect.fnUntraced(function*(id: string) {
-  const engine = yield* SagaEngine.SagaEngine
-  for (const event of yield* engine.history(id)) {
+  const operator = yield* SagaOperator.SagaOperator
+  for (const event of yield* operator.history(id)) {
     if (event._tag !== "Retried" && event._tag !== "Resolved" && event._tag !== "Skipped") continue
-    yield* Console.log(`  ${event._tag} by ${event.operator}: ${event.comment}`)
+    yield* Console.log(`  ${event._tag} by ${event.operator}: ${event.reason}`)
   }
 })
 
 export const program: Effect.Effect<void> = Effect.gen(function*() {
-  const engine = yield* SagaEngine.SagaEngine
+  const operator = yield* SagaOperator.SagaOperator
   const bank = yield* Bank
 
   yield* Console.log("The bank opens again")
   const first = yield* Order.start("order-1")
   yield* parked(first)
   yield* Ref.set(bank, "open")
-  yield* engine.retry(first, { operator: "Ada", comment: "the bank is open" })
+  yield* operator.retry(first, { operator: "Ada", reason: "the bank is open" })
   yield* result(first)
   yield* decisions(first)
 
@@ -74,19 +74,23 @@ export const program: Effect.Effect<void> = Effect.gen(function*() {
   yield* Console.log("The refund is paid by hand")
   const second = yield* Order.start("order-2")
   yield* parked(second)
-  yield* engine.resolve(second, null, { operator: "Ada", comment: "paid in cash" })
+  yield* operator.resolve(second, null, { operator: "Ada", reason: "paid in cash" })
   yield* result(second)
   yield* decisions(second)
 
   yield* Console.log("The refund is given up")
   const third = yield* Order.start("order-3")
   yield* parked(third)
-  yield* engine.skip(third, { operator: "Grace", comment: "the customer is a test account" })
+  yield* operator.skip(third, { operator: "Grace", reason: "the customer is a test account" })
   yield* result(third)
   yield* decisions(third)
 }).pipe(
   Effect.provide(OrderLayer.pipe(
-    Layer.provideMerge([SagaEngine.layer(), Layer.effect(Bank, Ref.make<"open" | "closed">("closed"))]),
+    Layer.provideMerge([
+      SagaEngine.layer(),
+      SagaOperator.layer(),
+      Layer.effect(Bank, Ref.make<"open" | "closed">("closed"))
+    ]),
     Layer.provide(SagaStore.layerMemory)
   )),
   // The engine logs that a saga is parked, too: with the time, so not here.

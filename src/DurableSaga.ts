@@ -11,6 +11,8 @@
  *   Everything that `Saga` promises holds for it: `Saga.all`, `Saga.savepoint`, `Saga.pivot` and the rules of undoing.
  * - After a crash the body runs again from its start, and steps that had ended return at once what they returned then.
  * - One payload, one execution: starting it again joins the one that runs, or reads the result of the one that has ended.
+ * - What a schema calls `Redacted` is stored with a mark, `{"~redacted": ...}`, and no operator is shown it. It is in the
+ *   store all the same: encrypting is up to the `codec` of the engine.
  *
  * **Gotchas**
  *
@@ -29,6 +31,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { CompensationStack, DurableOnly, DurableStack, Pivot } from "./CompensationStack.ts"
+import * as Attributes from "./internal/attributes.ts"
 import * as Check from "./internal/check.ts"
 import * as Codec from "./internal/codec.ts"
 import type { Definition } from "./internal/definition.ts"
@@ -43,6 +46,7 @@ import { SagaStoreError } from "./SagaStoreError.ts"
 import type { Signal } from "./Signal.ts"
 import type { Storable } from "./Step.ts"
 
+export type { Attributes } from "./internal/attributes.ts"
 export { Cancelled } from "./SagaEngineError.ts"
 
 /**
@@ -123,7 +127,8 @@ export interface DurableSaga<
   readonly signal: <S extends Storable>(
     execution: string,
     signal: Signal<S>,
-    value: S["Type"]
+    value: S["Type"],
+    options?: DecisionOptions
   ) => Effect.Effect<void, CallError, SagaEngine>
 }
 
@@ -166,6 +171,9 @@ export type NoPlainStep<R> = [Extract<R, CompensationStack<unknown>>] extends [n
  *   more. They go on with the code that they began with, as long as a definition of that version is registered, too.
  * - `payload`, `success`, `error`: schemas, by default `Void`, `Void` and `Never`.
  * - `idempotencyKey`: what makes two payloads the same execution.
+ * - `attributes`: what operators look for among executions, such as `({ customer }) => ({ customer })`. At most 20, with
+ *   names of up to 100 characters and values of up to 500. They are kept as texts, as they are when the execution begins,
+ *   for whoever can read the store: a `PayloadCodec` does not seal them, so put no secrets there.
  * - `onCompensationFailure`: what happens when a compensation has failed for good, or the saga failed after its pivot.
  *   `"park"` (default) waits for the decision of an operator: `SagaEngine.retry`, `skip` or `resolve`, and `cancel` after the pivot.
  *   `"fail"` goes on, and fails with `CompensationFailed` or `CommittedIncomplete`.
@@ -228,6 +236,7 @@ export const make = <
   readonly success?: Success | undefined
   readonly error?: Error | undefined
   readonly idempotencyKey: (payload: Payload["Type"]) => string
+  readonly attributes?: ((payload: Payload["Type"]) => Attributes.Attributes) | undefined
   readonly onCompensationFailure?: "park" | "fail" | undefined
 }): DurableSaga<Name, Payload, Success, Error> => {
   check(name, options)
@@ -263,8 +272,18 @@ export const make = <
     if (!Check.isStorable(key)) {
       return Exit.fail(invalid(`The payload of "${name}"`, `its idempotency key has zero or half characters`))
     }
+    const given: Attributes.Attributes = options.attributes === undefined ? {} : options.attributes(value)
+    const problem = Attributes.problemWith(given)
+    if (problem !== undefined) return Exit.fail(invalid(`The payload of "${name}"`, problem))
     const parent = currentAction(Fiber.getCurrent()!.context)?.execution.id
-    return Exit.succeed({ id: `${name}/${key}`, definition: name, version, payload: encoded.value, parent })
+    return Exit.succeed({
+      id: `${name}/${key}`,
+      definition: name,
+      version,
+      payload: encoded.value,
+      attributes: Attributes.stored(given),
+      parent
+    })
   }
 
   const resultOf = (
@@ -345,11 +364,11 @@ export const make = <
             ? Effect.succeed(Option.none())
             : Exit.map(resultOf(execution, result), Option.some))),
     cancel: (execution, by) => Effect.flatMap(SagaEngine, (engine) => engine.cancel(execution, by)),
-    signal: (execution, signal, value) =>
+    signal: (execution, signal, value, by) =>
       Effect.flatMap(SagaEngine, (engine) => {
         const encoded = Codec.make(signal.schema).encode(value)
         return Exit.isSuccess(encoded)
-          ? engine.signal(execution, signal.name, encoded.value)
+          ? engine.signal(execution, signal.name, encoded.value, by)
           : Effect.fail(invalid(`Signal "${signal.name}"`, message(encoded.cause)))
       })
   }
@@ -359,7 +378,15 @@ const check = (name: string, options: Parameters<typeof make>[1]): void => {
   const where = "DurableSaga.make"
   Check.definitionName(where, name)
   Check.requiredOptions(where, options)
-  Check.keys(where, options, ["version", "payload", "success", "error", "idempotencyKey", "onCompensationFailure"])
+  Check.keys(where, options, [
+    "version",
+    "payload",
+    "success",
+    "error",
+    "idempotencyKey",
+    "attributes",
+    "onCompensationFailure"
+  ])
   Check.integer(`${where}: version`, options.version)
   for (const key of ["payload", "success", "error"] as const) Check.schema(`${where}: ${key}`, options[key])
   Check.callback(
@@ -367,6 +394,9 @@ const check = (name: string, options: Parameters<typeof make>[1]): void => {
     options.idempotencyKey,
     "a function from the payload to a text"
   )
+  if (options.attributes !== undefined) {
+    Check.callback(`${where}: attributes`, options.attributes, "a function from the payload to an object")
+  }
   Check.oneOf(`${where}: onCompensationFailure`, options.onCompensationFailure, ["park", "fail"])
 }
 

@@ -8,7 +8,8 @@
  *
  * - `v` is the version of the shape, `at` the time in milliseconds since the epoch.
  * - `path` is the place of a step, timer or wait in its saga, as in `SagaEvent`.
- * - Payloads, inputs, values and causes are what a schema made JSON of, after the `PayloadCodec` of the engine.
+ * - Payloads, inputs, values and causes are what a schema made JSON of, after the `PayloadCodec` of the engine. What the
+ *   schema calls `Redacted` is `{"~redacted": ...}` there.
  * - `after` says how many results the saga had been given when this one was asked for. With it a replay hands out results
  *   so that whatever had started before one came in has started again before it comes in again. It is -1 for what a
  *   compensation asked for, which is in no order with the rest.
@@ -33,7 +34,7 @@ const after = Schema.Number
 /* Who decided, and why. */
 const decision = {
   operator: Schema.optionalKey(Schema.String),
-  comment: Schema.optionalKey(Schema.String)
+  reason: Schema.optionalKey(Schema.String)
 }
 
 /**
@@ -47,7 +48,9 @@ export const ExecutionStarted = event("ExecutionStarted", {
   definition: Schema.String,
   version: Schema.Number,
   payload: Schema.Json,
-  parent: Schema.optionalKey(Schema.String)
+  parent: Schema.optionalKey(Schema.String),
+  /** What lists look for; left out where there is nothing. */
+  attributes: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 })
 
 /**
@@ -185,7 +188,7 @@ export const TimerFired = event("TimerFired", { path, after })
  * @category events
  * @since 0.1.0
  */
-export const SignalReceived = event("SignalReceived", { name: Schema.String, value: Schema.Json })
+export const SignalReceived = event("SignalReceived", { name: Schema.String, value: Schema.Json, ...decision })
 
 /**
  * @category events
@@ -291,11 +294,18 @@ export const Skipped = event("Skipped", { path, ...decision })
 
 /**
  * An operator did what the execution is parked for: the compensation counts as done, the step has succeeded with `value`.
+ * Where the value does not fit the step, the execution is parked once more. `request` is the request that asked for it, where
+ * that is answered only when this is known.
  *
  * @category events
  * @since 0.1.0
  */
-export const Resolved = event("Resolved", { path, value: Schema.Json, ...decision })
+export const Resolved = event("Resolved", {
+  path,
+  value: Schema.Json,
+  ...decision,
+  request: Schema.optionalKey(Schema.String)
+})
 
 /**
  * A parked execution goes on, because its code fits now.

@@ -25,22 +25,19 @@ import type { Json } from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Check from "./internal/check.ts"
 import { Client } from "./internal/client.ts"
-import { decisionBy, type Refusal } from "./internal/decisions.ts"
+import { decisionBy } from "./internal/decisions.ts"
 import type { Definition, PayloadCodec } from "./internal/definition.ts"
+import * as FilterCheck from "./internal/filterCheck.ts"
 import { decodeEvents } from "./internal/journalText.ts"
 import { Member } from "./internal/member.ts"
 import * as Progress from "./internal/progress.ts"
+import { accepted, found } from "./internal/refuse.ts"
 import { type Finished, type Runner, type StartCall, unreadable } from "./internal/runner.ts"
 import type { ExecutionRecord, ListOptions, Status } from "./internal/store.ts"
 import { SagaStore } from "./internal/store.ts"
 import type { JournalEvent } from "./JournalEvent.ts"
-import {
-  AlreadyFinished,
-  ExecutionNotFound,
-  InvalidPayload,
-  NotApplicable,
-  SagaEngineError
-} from "./SagaEngineError.ts"
+import { SagaAlerts } from "./SagaAlerts.ts"
+import { InvalidPayload, SagaEngineError } from "./SagaEngineError.ts"
 import type { SagaStoreError } from "./SagaStoreError.ts"
 
 export type { PayloadCodec } from "./internal/definition.ts"
@@ -49,8 +46,13 @@ export {
   Cancelled,
   ExecutionNotFound,
   InvalidPayload,
+  InvalidValue,
+  NoEngine,
   NotApplicable,
-  SagaEngineError
+  NotParked,
+  SagaEngineError,
+  Unanswered,
+  WrongStep
 } from "./SagaEngineError.ts"
 
 /**
@@ -67,7 +69,7 @@ export interface Result {
 }
 
 /**
- * What is kept of a decision, besides the decision.
+ * What is kept of a decision or a signal, besides itself.
  *
  * @category options
  * @since 0.1.0
@@ -76,7 +78,7 @@ export interface DecisionOptions {
   /** Who decided. */
   readonly operator?: string | undefined
   /** Why. */
-  readonly comment?: string | undefined
+  readonly reason?: string | undefined
 }
 
 /**
@@ -110,7 +112,12 @@ export class SagaEngine extends Context.Service<SagaEngine, {
   /** Has an execution undone, at its next step or wait, and its children with it. */
   readonly cancel: (id: string, options?: DecisionOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
   /** Sends a signal. It is kept until it is waited for, also where the execution has not been started yet. */
-  readonly signal: (id: string, name: string, value: Json) => Effect.Effect<void, SagaStoreError | SagaEngineError>
+  readonly signal: (
+    id: string,
+    name: string,
+    value: Json,
+    options?: DecisionOptions
+  ) => Effect.Effect<void, SagaStoreError | SagaEngineError>
   /** Has a parked execution try again what it is parked for. */
   readonly retry: (id: string, options?: ParkedOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
   /**
@@ -119,8 +126,9 @@ export class SagaEngine extends Context.Service<SagaEngine, {
    */
   readonly skip: (id: string, options?: ParkedOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
   /**
-   * Says that what an execution is parked for was done by hand. A compensation counts as done; a step after the pivot has
-   * succeeded with `value`, the JSON of its success.
+   * Says that what an execution is parked for was done by hand. A compensation counts as done, and has no value; a step
+   * after the pivot has succeeded with `value`, the JSON of its success. Where that does not fit the schema of the step, fails with
+   * `InvalidValue`, and the execution stays parked; as long as its definition is not registered, nobody can tell.
    */
   readonly resolve: (
     id: string,
@@ -131,7 +139,10 @@ export class SagaEngine extends Context.Service<SagaEngine, {
   readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<ExecutionRecord>, SagaStoreError>
   /** The journal of an execution, oldest event first. */
   readonly history: (id: string) => Effect.Effect<ReadonlyArray<JournalEvent>, SagaStoreError | SagaEngineError>
-  /** Deletes executions that ended at least that long ago, and returns how many. Never one that has not ended. */
+  /**
+   * Deletes executions that ended at least that long ago, and returns how many. Never one that has not ended. Their ids can
+   * be started anew: keep them for longer than anything may deliver their payloads again.
+   */
   readonly prune: (options: {
     readonly olderThan: Duration.Input
     /** Default all that are final. */
@@ -153,7 +164,7 @@ export interface Options {
    * waits. Default `false`: to fail, naming the owner.
    */
   readonly standby?: boolean | undefined
-  /** How payloads are stored. Default: as JSON. */
+  /** How payloads are stored. Default: as JSON. Search attributes are stored as they are. */
   readonly codec?: PayloadCodec | undefined
   /** How long actions that are running may take when the engine closes. Default 5 seconds. */
   readonly shutdownTimeout?: Duration.Input | undefined
@@ -175,7 +186,8 @@ export const make = (
   const settings = check("SagaEngine.make", options)
   return Effect.gen(function*() {
     const store = yield* SagaStore
-    const member = new Member(store, settings, yield* Clock.Clock)
+    const { handlers } = yield* SagaAlerts
+    const member = new Member(store, { ...settings, alerts: handlers }, yield* Clock.Clock)
     yield* member.open
     return serviceOf(store.name, member, settings.codec, (definition) => member.register(definition))
   })
@@ -307,7 +319,8 @@ const serviceOf = (
         (finished) => finished === "Unfinished" ? Effect.succeed(undefined) : opened(id, finished)
       ),
     cancel: (id, options) => accepted(id, runner.cancel(id, decisionBy(options))),
-    signal: (id, name, value) => accepted(id, Effect.flatMap(sealed(value), (value) => runner.signal(id, name, value))),
+    signal: (id, name, value, options) =>
+      accepted(id, Effect.flatMap(sealed(value), (value) => runner.signal(id, name, value, decisionBy(options)))),
     retry: (id, options) =>
       accepted(id, runner.decide(id, "Retried", { path: options?.path, by: decisionBy(options) })),
     skip: (id, options) => accepted(id, runner.decide(id, "Skipped", { path: options?.path, by: decisionBy(options) })),
@@ -316,11 +329,20 @@ const serviceOf = (
         id,
         Effect.flatMap(
           sealed(value),
-          (value) => runner.decide(id, "Resolved", { path: options?.path, value, by: decisionBy(options) })
+          (stored) =>
+            runner.decide(id, "Resolved", {
+              path: options?.path,
+              value: stored,
+              hasValue: value !== null,
+              by: decisionBy(options)
+            })
         )
       ),
     get: (id) => Effect.map(found(id, runner.find(id)), ({ record }) => record),
-    list: (options) => runner.list(options ?? {}),
+    list: (options) => {
+      FilterCheck.list("SagaEngine.list", options)
+      return runner.list(options ?? {})
+    },
     history: (id) =>
       Effect.flatMap(found(id, runner.find(id)), ({ events }) => {
         const decoded = decodeEvents(events)
@@ -337,20 +359,3 @@ const serviceOf = (
     }
   }
 }
-
-const found = <A>(id: string, effect: Effect.Effect<A | undefined, SagaStoreError>) =>
-  Effect.flatMap(effect, (value) => value === undefined ? refuse(id, { _tag: "NotFound" }) : Effect.succeed(value))
-
-const accepted = (id: string, effect: Effect.Effect<Refusal | undefined, SagaStoreError>) =>
-  Effect.flatMap(effect, (refusal) => refusal === undefined ? Effect.void : refuse(id, refusal))
-
-const refuse = (execution: string, refusal: Refusal): Effect.Effect<never, SagaEngineError> =>
-  Effect.fail(
-    new SagaEngineError({
-      reason: refusal._tag === "NotFound"
-        ? new ExecutionNotFound({ execution })
-        : refusal._tag === "AlreadyFinished"
-        ? new AlreadyFinished({ execution, status: refusal.status })
-        : new NotApplicable({ execution, detail: refusal.detail })
-    })
-  )

@@ -1,5 +1,5 @@
 /**
- * Why an engine did not do what it was asked for.
+ * Why what was asked of an engine was not done, or is not known to be done.
  *
  * @since 0.1.0
  */
@@ -40,6 +40,44 @@ export class AlreadyFinished
 }
 
 /**
+ * A decision was made on an execution that is not parked.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotParked extends Schema.TaggedError<NotParked>("effect-saga/SagaEngineError/NotParked")("NotParked", {
+  execution: Schema.String,
+  status: Schema.String
+}) {
+  override get message(): string {
+    return `Execution "${this.execution}" is not parked: it is ${this.status}. ` +
+      `Only what is parked can be retried, skipped or resolved.`
+  }
+}
+
+/**
+ * A decision was made on another step than those that the execution is parked for or, without a `path`, on none of several.
+ * `parked` are their paths; that of an execution which is parked as a whole is empty.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WrongStep extends Schema.TaggedError<WrongStep>("effect-saga/SagaEngineError/WrongStep")("WrongStep", {
+  execution: Schema.String,
+  path: Schema.optionalKey(Schema.String),
+  parked: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const parked = this.parked.map(named).join(", ")
+    return this.path === undefined
+      ? `Execution "${this.execution}" is parked for ${parked}. Say for which of them the decision is, with its path.`
+      : `Execution "${this.execution}" is not parked for ${named(this.path)}, but for ${parked}.`
+  }
+}
+
+const named = (path: string): string => path === "" ? "itself as a whole" : `"${path}"`
+
+/**
  * The decision does not fit where the execution stands.
  *
  * @category errors
@@ -74,14 +112,88 @@ export class InvalidPayload
 }
 
 /**
- * The error of everything that an engine refuses. Nothing was changed.
+ * The value that a step after the pivot was resolved with does not fit the schema of its success. The execution is parked
+ * again, for the same step.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidValue
+  extends Schema.TaggedError<InvalidValue>("effect-saga/SagaEngineError/InvalidValue")("InvalidValue", {
+    execution: Schema.String,
+    path: Schema.String,
+    detail: Schema.String
+  })
+{
+  override get message(): string {
+    return `Execution "${this.execution}" stays parked. ${this.detail.replace(/\.$/, "")}. ` +
+      `Give the JSON of what the step succeeds with.`
+  }
+}
+
+/**
+ * No engine runs on the store, so nothing was asked. `owner` is the last one that is known, `silence` for how long it has
+ * given no sign of life, in milliseconds.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoEngine extends Schema.TaggedError<NoEngine>("effect-saga/SagaEngineError/NoEngine")("NoEngine", {
+  store: Schema.String,
+  owner: Schema.NullOr(Schema.String),
+  silence: Schema.optionalKey(Schema.NullOr(Schema.Number))
+}) {
+  override get message(): string {
+    const silence = this.silence === undefined || this.silence === null
+      ? ""
+      : `, which has given no sign of life for ${Math.round(this.silence / 1000)} s`
+    const last = this.owner === null ? "" : ` The last one was ${this.owner}${silence}.`
+    return `No engine runs on ${this.store}, so nothing was asked.${last} ` +
+      `Start the service that runs its sagas, and try again.`
+  }
+}
+
+/**
+ * The engine has given no answer for so long. What was asked is in the store, and may be done yet.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unanswered extends Schema.TaggedError<Unanswered>("effect-saga/SagaEngineError/Unanswered")("Unanswered", {
+  execution: Schema.String,
+  /** The step that it was about. */
+  path: Schema.optionalKey(Schema.String),
+  store: Schema.String,
+  millis: Schema.Number
+}) {
+  override get message(): string {
+    return `The engine of ${this.store} has not answered within ${this.millis / 1000} s. ` +
+      `What was asked${this.path === undefined ? "" : ` for "${this.path}"`} stays in the store, and is done when an ` +
+      `engine takes it. ` +
+      `Don't ask again before you have looked at "${this.execution}".`
+  }
+}
+
+/**
+ * The error of everything that an engine refuses, and of what could not be asked of one. Nothing was changed, except where
+ * the reason is `Unanswered` (what was asked may be done yet) or `InvalidValue` (the journal says that it was tried).
  *
  * @category errors
  * @since 0.1.0
  */
 export class SagaEngineError
   extends Schema.TaggedError<SagaEngineError>("effect-saga/SagaEngineError")("SagaEngineError", {
-    reason: Schema.Union([ExecutionNotFound, AlreadyFinished, NotApplicable, InvalidPayload])
+    reason: Schema.Union([
+      ExecutionNotFound,
+      AlreadyFinished,
+      NotParked,
+      WrongStep,
+      NotApplicable,
+      InvalidPayload,
+      InvalidValue,
+      NoEngine,
+      Unanswered
+    ])
   })
 {
   override get message(): string {

@@ -97,6 +97,11 @@ export const both = (first: SagaObserver, second: SagaObserver): SagaObserver =>
 /**
  * Layer that adds an observer to those already in force.
  *
+ * **Gotchas**
+ *
+ * Layers that are built beside each other, as by `Layer.mergeAll`, don't see each other, and the last one counts. Provide
+ * one after another, or combine the observers with `both`.
+ *
  * @category layers
  * @since 0.1.0
  */

@@ -41,11 +41,15 @@ import type { SagaStoreError } from "./SagaStoreError.ts"
 export {
   type Answer,
   type Append,
+  type Counts,
   type EarlySignal,
   type EndedExecution,
+  type ExecutionFilter,
   ExecutionRecord,
+  type Inspection,
   type ListOptions,
   type Ownership,
+  type Position,
   type PruneOptions,
   type Request,
   SagaStore,
@@ -121,6 +125,12 @@ export interface SqliteOptions {
    * loop stays free meanwhile. Choose it where the disk is slow (some milliseconds) and the process has other work.
    */
   readonly worker?: boolean | undefined
+  /**
+   * Whether the file is made where there is none, and its tables are upgraded where an earlier version has made them.
+   * Default `true`. With `false`, nothing is made or changed: a tool that looks at the store of a service leaves that to the
+   * service. A missing file is `Unavailable` then, and an empty one or one with older tables `Incompatible`.
+   */
+  readonly migrate?: boolean | undefined
 }
 
 /**
@@ -141,9 +151,10 @@ export interface SqliteOptions {
 export const layerSqlite = (options: SqliteOptions): Layer.Layer<SagaStore, SagaStoreError> => {
   const where = "SagaStore.layerSqlite"
   Check.requiredOptions(where, options)
-  Check.keys(where, options, ["filename", "synchronous", "worker"])
+  Check.keys(where, options, ["filename", "synchronous", "worker", "migrate"])
   checkFilename(where, options.filename)
   Check.flag(`${where}: worker`, options.worker)
+  Check.flag(`${where}: migrate`, options.migrate)
   Check.oneOf(`${where}: synchronous`, options.synchronous, ["full", "normal"])
   return Layer.effect(
     SagaStore,
@@ -154,7 +165,8 @@ export const layerSqlite = (options: SqliteOptions): Layer.Layer<SagaStore, Saga
         sqlite.make({
           filename: options.filename,
           synchronous: options.synchronous ?? "full",
-          worker: options.worker ?? false
+          worker: options.worker ?? false,
+          migrate: options.migrate ?? true
         })
     )
   )

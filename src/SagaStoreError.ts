@@ -61,6 +61,7 @@ export class Unavailable
       "read-only",
       "input-output",
       "can't be opened",
+      "missing",
       "can't be reached",
       "closed"
     ]),
@@ -80,6 +81,7 @@ const explanations = {
     "it is on a server, whether that is a standby, or is set to be read only.",
   "input-output": "reading or writing failed. Executions wait, and go on when it works again.",
   "can't be opened": "the file can't be opened or created. Check that its folder exists, and its rights.",
+  missing: "there is no such file. Check the path, or start the service that makes it.",
   "can't be reached":
     "its server does not answer, takes no more connections, or has ended this one. Executions wait, and go on when it is back.",
   closed: "it was closed."

@@ -11,6 +11,7 @@
  *   rules by which it takes them.
  * - Causes are shown without the schemas of the definition: the tag, the message and the fields of each error.
  * - What a payload codec has sealed stays so: the timeline says that it is sealed, and shows nothing.
+ * - What a schema marks as `Redacted` is never in it: `{"~redacted": null}` stands in its place, and is shown as `<redacted>`.
  * - A journal does not say when a compensation started, only how it ended. In a sequence it started when the one before it
  *   had ended; of branches that may be undone side by side, `startedAt` is `null`.
  *
@@ -29,6 +30,8 @@
  *     status: "Running",
  *     cancelled: false,
  *     reason: null,
+ *     error: null,
+ *     attributes: {},
  *     parent: null,
  *     createdAt: at,
  *     updatedAt: at
@@ -91,8 +94,8 @@ export interface MakeOptions {
   /** The journal, oldest event first. It may be cut anywhere. */
   readonly events: ReadonlyArray<JournalEvent>
   /**
-   * Leaves payloads, inputs, values, and all of errors but their kinds out, for reports of bugs. Ids, paths, names of
-   * signals, and what operators wrote stay. Default `false`.
+   * Leaves payloads, inputs, values, all of errors but their kinds, and what operators wrote (their names, reasons and
+   * values) out, for reports of bugs. Ids, paths and names of signals stay. Default `false`.
    */
   readonly redact?: boolean | undefined
   /**
@@ -131,6 +134,8 @@ export interface RenderOptions {
   readonly width?: number | undefined
   /** Whether to colour it for a terminal. Default `false`. */
   readonly colors?: boolean | undefined
+  /** What each command begins with, as a shell takes it. Default `effect-saga`. */
+  readonly program?: string | undefined
 }
 
 /**
@@ -148,12 +153,14 @@ export interface RenderOptions {
 export const render = (timeline: SagaTimeline, options: RenderOptions): string => {
   const where = "SagaTimeline.render"
   Check.requiredOptions(where, options)
-  Check.keys(where, options, ["now", "width", "colors"])
+  Check.keys(where, options, ["now", "width", "colors", "program"])
   Check.integer(`${where}: width`, options.width)
   Check.flag(`${where}: colors`, options.colors)
+  if (options.program !== undefined) Check.text(`${where}: program`, options.program)
   return internalRender.render(timeline, {
     now: options.now,
     width: options.width ?? 100,
-    colors: options.colors === true
+    colors: options.colors === true,
+    program: options.program ?? "effect-saga"
   })
 }

@@ -21,6 +21,11 @@ export * as Saga from "./Saga.ts"
 /**
  * @since 0.1.0
  */
+export * as SagaAlerts from "./SagaAlerts.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as SagaEngine from "./SagaEngine.ts"
 
 /**
@@ -32,6 +37,11 @@ export type * as SagaEvent from "./SagaEvent.ts"
  * @since 0.1.0
  */
 export * as SagaObserver from "./SagaObserver.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as SagaOperator from "./SagaOperator.ts"
 
 /**
  * @since 0.1.0

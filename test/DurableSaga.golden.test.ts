@@ -8,8 +8,9 @@ import { Effect, Schema } from "effect"
 import { JournalEvent } from "effect-saga"
 import { readFile } from "node:fs/promises"
 import { comparable } from "./support/crashCompare.ts"
-import { type Feature, features, journalOf, type Line } from "./support/crashGolden.ts"
+import { type Feature, features, journalOf } from "./support/crashGolden.ts"
 import { expectGolden } from "./support/golden.ts"
+import { type Line, linesOf, textOf } from "./support/goldenJournal.ts"
 
 const fileOf = ({ name }: Feature): URL => new URL(`golden/${name}.jsonl`, import.meta.url)
 
@@ -22,15 +23,7 @@ afterAll(() => {
   Error.stackTraceLimit = stackTraceLimit
 })
 
-/* Sagas are numbered by their process, which is nothing to compare. */
-const textOf = (lines: ReadonlyArray<Line>): string =>
-  lines.map((line) => `${JSON.stringify(line).replaceAll(/"run":"\d+"/g, `"run":"1"`)}\n`).join("")
-
-const stored = (feature: Feature) =>
-  Effect.map(
-    Effect.promise(() => readFile(fileOf(feature), "utf8")),
-    (text) => text.trimEnd().split("\n").map((line) => JSON.parse(line) as Line)
-  )
+const stored = (feature: Feature) => Effect.map(Effect.promise(() => readFile(fileOf(feature), "utf8")), linesOf)
 
 /* What was done by whom, and how it ended: not when, nor with which event the start of an action was written. */
 const storyOf = (lines: ReadonlyArray<Line>) =>

@@ -185,6 +185,7 @@ describe("DurableSaga.make", () => {
   rejects(saga, "version", [0, -1, 1.5, NaN, Infinity, "1", null, 1n, {}], "a whole number of at least 1")
   for (const schema of ["payload", "success", "error"]) rejects(saga, schema, noSchemas, "a Schema")
   rejects(saga, "idempotencyKey", [undefined, ...noFunctions], "a function from the payload to a text")
+  rejects(saga, "attributes", [null, "customer", 1, {}, ["customer"]], "a function from the payload to an object")
   rejects(saga, "onCompensationFailure", ["", "stop", "Park", "park ", 1, true, null, {}], "\"park\" or \"fail\"")
 
   it("rejects options that it does not have", () => {

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Schema, type Scope, Stream } from "effect"
 import { DurableSaga, Saga, SagaEngine, SagaStore, Step } from "effect-saga"
+import { TestClock } from "effect/testing"
 import {
   type Definitions,
   pass,
@@ -195,6 +196,52 @@ describe("whoever waits for an engine that loses its store", () => {
       for (const caller of callers) assert.strictEqual(storeReason(yield* Fiber.join(caller)), "OwnershipLost")
     })
   )
+})
+
+describe("an engine whose clock is behind that of the one before", () => {
+  for (const isDamaged of [false, true]) {
+    test(
+      `goes on with what that one has started, also after what it has started itself${
+        isDamaged ? ", where a journal can't be read" : ""
+      }`,
+      Effect.gen(function*() {
+        const { engine } = yield* makeStore
+        const ledger = yield* makeLedger
+        let begun: Array<string> = []
+        const definitions = Trip.toLayer((id) => {
+          begun.push(id)
+          return Effect.andThen(ledger.step(id), Go.await)
+        })
+        yield* TestClock.setTime(1_000_000)
+        const first = yield* engine(definitions)
+        for (const id of ["1", "2", "3"]) yield* first.use(Trip.start(id))
+        yield* settle
+        yield* whileTimePasses(first.stop)
+        yield* TestClock.setTime(500_000)
+        begun = []
+        const latch = yield* Latch.make()
+        const second = yield* engine(definitions, {}, {
+          store: ({ find, unfinished }) => ({
+            find: (id) => isDamaged && id === "Trip/2" ? Effect.fail(damaged) : find(id),
+            unfinished: (options) => Effect.andThen(latch.await, isDamaged ? Effect.fail(damaged) : unfinished(options))
+          })
+        })
+
+        for (const id of ["4", "5"]) yield* second.use(Trip.start(id))
+        yield* settle
+        yield* latch.open
+        yield* settle
+
+        const readable = isDamaged ? ["1", "3", "4", "5"] : ["1", "2", "3", "4", "5"]
+        assert.deepStrictEqual(begun.toSorted(), readable)
+        for (const id of readable) yield* second.use(Trip.signal(`Trip/${id}`, Go, "go"))
+        yield* pass("1 second")
+        const statuses = yield* Effect.forEach(readable, (id) => second.service.get(`Trip/${id}`))
+        assert.deepStrictEqual(statuses.map(({ status }) => status), readable.map(() => "Completed"))
+        assert.deepStrictEqual(ledger.lines.toSorted(), ["1", "2", "3", "4", "5"])
+      })
+    )
+  }
 })
 
 describe("an engine that has lost its store", () => {
@@ -465,6 +512,77 @@ describe("what a client asks for", () => {
       assert.strictEqual(yield* other.use(Trip.execute("1")), "kept")
     })
   )
+
+  test(
+    "is refused where a defect keeps it from being done, also where the store does not take the answer at first",
+    Effect.gen(function*() {
+      const { client, engine, store } = yield* makeStore
+      const defect = makeFault(Effect.die(new Error("an answer nobody knows")))
+      const fault = makeFault(Effect.fail(busy))
+      yield* engine(echo, {}, {
+        ownership: ({ answer, keepSignal }) => ({
+          answer: (answers) => fault.insteadOf(answer(answers)),
+          keepSignal: (...given) => defect.insteadOf(keepSignal(...given))
+        })
+      })
+      const other = yield* client()
+      yield* defect.next(1)
+      yield* fault.next(3)
+
+      const why = yield* other.use(refusal(Trip.signal("Trip/1", Go, "lost")))
+
+      assert.match(why, /^NotApplicable: .*an answer nobody knows/)
+      assert.deepStrictEqual(yield* store.requests(), [])
+    })
+  )
+
+  for (
+    const { becomes, name, then, value } of [
+      { name: "of a step whose saga has ended since", value: "by hand", then: "ends", becomes: "done" },
+      { name: "of a step whose saga is parked for another since", value: "by hand", then: "parks", becomes: "done" },
+      { name: "that did not fit the step", value: 17, then: "ends", becomes: "InvalidValue" }
+    ]
+  ) {
+    test(
+      `is answered by the next owner, and not done twice: a resolution ${name}`,
+      Effect.gen(function*() {
+        const { client, engine, store } = yield* makeStore
+        const ship = (name: string, fails: boolean) =>
+          Step.make(name, {
+            success: Schema.String,
+            error: Schema.String,
+            action: () => fails ? Effect.fail("no truck") : Effect.succeed(name)
+          })()
+        const definitions = Trip.toLayer(() =>
+          Effect.andThen(
+            Saga.pivot(Step.make("charge", { action: () => Effect.void })()),
+            Effect.zip(ship("ship", true), ship("bill", then === "parks"))
+          )
+        )
+        const first = yield* engine(definitions, {}, { ownership: () => ({ answer: () => Effect.never }) })
+        yield* first.use(Trip.start("1"))
+        yield* first.reaches("Trip/1", "Parked")
+        const other = yield* client()
+        const resolving = yield* Effect.forkChild(other.use(Effect.match(
+          refusal(other.service.resolve("Trip/1", value)),
+          // `refusal` fails where nothing is refused.
+          { onSuccess: (why) => why, onFailure: () => "done" }
+        )))
+        yield* pass("2 seconds")
+        const before = yield* first.story("Trip/1")
+        assert.lengthOf(yield* store.requests(), 1)
+        yield* whileTimePasses(first.stop)
+
+        const second = yield* engine(definitions)
+        const why = yield* Fiber.join(resolving)
+
+        assert.match(why, new RegExp(`^${becomes}`))
+        assert.strictEqual(before.filter((line) => line === "Resolved ship").length, 1)
+        assert.deepStrictEqual(yield* second.story("Trip/1"), before)
+        assert.deepStrictEqual(yield* store.requests(), [])
+      })
+    )
+  }
 
   test(
     "is refused where the journal that it is about can't be read",

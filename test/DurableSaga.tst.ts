@@ -80,6 +80,27 @@ describe("make", () => {
     })
   })
 
+  test("gives attributes the payload, and takes texts, numbers, flags and nothing", () => {
+    const Named = DurableSaga.make("BookTrip", {
+      payload: Trip,
+      idempotencyKey: ({ id }) => id,
+      attributes: (payload) => {
+        expect(payload).type.toBe<Trip>()
+        return {
+          id: payload.id,
+          days: payload.days,
+          long: payload.days > 7,
+          note: payload.days > 7 ? "long" : undefined
+        }
+      }
+    })
+    expect(Named).type.toBe<DurableSaga.DurableSaga<"BookTrip", typeof Trip, Schema.Void, Schema.Never>>()
+    // @ts-expect-error Type 'Date' is not assignable to type 'string | number | boolean | undefined'
+    DurableSaga.make("BookTrip", { idempotencyKey: () => "1", attributes: () => ({ at: new Date(0) }) })
+    // @ts-expect-error Type '() => string' is not assignable to type '(payload: void) => Attributes'
+    DurableSaga.make("BookTrip", { idempotencyKey: () => "1", attributes: () => "Ann" })
+  })
+
   test("rejects wrong options", () => {
     // @ts-expect-error Property 'idempotencyKey' is missing in type '{}'
     DurableSaga.make("BookTrip", {})
@@ -256,7 +277,7 @@ describe("clients", () => {
     expect(BookTrip.start(trip)).type.toBe<Effect.Effect<string, CallError, SagaEngine.SagaEngine>>()
     expect(BookTrip.executionId(trip)).type.toBe<string>()
     expect(BookTrip.cancel("BookTrip/1")).type.toBe<Effect.Effect<void, CallError, SagaEngine.SagaEngine>>()
-    expect(BookTrip.cancel("BookTrip/1", { operator: "Ada", comment: undefined })).type.toBe<
+    expect(BookTrip.cancel("BookTrip/1", { operator: "Ada", reason: undefined })).type.toBe<
       Effect.Effect<void, CallError, SagaEngine.SagaEngine>
     >()
   })
@@ -269,8 +290,10 @@ describe("clients", () => {
     BookTrip.signal("BookTrip/1", Approved, { by: 1, at: new Date(0) })
     // @ts-expect-error Type 'string' is not assignable to type 'Date'
     BookTrip.signal("BookTrip/1", Approved, { by: "Ada", at: "today" })
-    // @ts-expect-error Expected 3 arguments, but got 2.
+    // @ts-expect-error Expected 3-4 arguments, but got 2.
     BookTrip.signal("BookTrip/1", Approved)
+    // @ts-expect-error 'who' does not exist in type 'DecisionOptions'
+    BookTrip.signal("BookTrip/1", Approved, { by: "Ada", at: new Date(0) }, { who: "Ada" })
   })
 
   test("reject other payloads and ids", () => {
@@ -359,7 +382,7 @@ describe("SagaEngine", () => {
 
     expect(engine.retry("id", { operator: "Ada", path: "a" })).type.toBe<Effect.Effect<void, CallError>>()
     expect(engine.skip("id")).type.toBe<Effect.Effect<void, CallError>>()
-    expect(engine.resolve("id", { seat: "1A" }, { comment: "by hand" })).type.toBe<Effect.Effect<void, CallError>>()
+    expect(engine.resolve("id", { seat: "1A" }, { reason: "by hand" })).type.toBe<Effect.Effect<void, CallError>>()
     expect(engine.cancel("id")).type.toBe<Effect.Effect<void, CallError>>()
     expect(engine.get("id")).type.toBe<Effect.Effect<SagaStore.ExecutionRecord, CallError>>()
     expect(engine.history("id")).type.toBe<Effect.Effect<ReadonlyArray<JournalEvent.JournalEvent>, CallError>>()

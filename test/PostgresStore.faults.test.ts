@@ -94,7 +94,7 @@ describe("a store in PostgreSQL whose connection is lost", () => {
         for (
           const [statement, read] of [
             [/id = \$1/, Effect.map(store.find("Trip/1"), (found) => found!.events.length)],
-            ["RECURSIVE", Effect.map(store.unfinished({ after: 0, limit: 9 }), ({ length }) => length)],
+            ["RECURSIVE", Effect.map(store.unfinished({ after: undefined, limit: 9 }), ({ length }) => length)],
             ["key DESC", Effect.map(store.list(), ({ length }) => length)]
           ] as const
         ) {
@@ -444,12 +444,12 @@ describe("a store in PostgreSQL whose tables", () => {
       yield* damaged("UPDATE @.executions SET updated_at = 1")
       yield* damaged("DELETE FROM @.events WHERE seq = 1")
       yield* expectCorrupt(store.find("Trip/1"))
-      yield* expectCorrupt(store.unfinished({ after: 0, limit: 10 }))
-      yield* damaged("DROP TABLE @.events")
+      yield* expectCorrupt(store.unfinished({ after: undefined, limit: 10 }))
+      yield* damaged("DROP TABLE @.events CASCADE")
       yield* expectCorrupt(commit([appended(1, 3)]))
       yield* damaged("ALTER TABLE @.executions DROP COLUMN parent")
       yield* expectCorrupt(store.list())
-      yield* damaged("DROP TABLE @.executions")
+      yield* damaged("DROP TABLE @.executions CASCADE")
       yield* expectCorrupt(store.list())
       yield* damaged("DELETE FROM @.owner")
       yield* expectCorrupt(commit([]))

@@ -72,7 +72,7 @@ describe("opening a store in PostgreSQL", () => {
 
       const stores = yield* Effect.all(Array.from({ length: 8 }, () => open(at)), { concurrency: "unbounded" })
 
-      assert.deepStrictEqual(yield* rowsOf(at, "number, program", "migrations"), ["1 effect-saga"])
+      assert.deepStrictEqual(yield* rowsOf(at, "number, program", "migrations"), ["1 effect-saga", "2 effect-saga"])
       assert.lengthOf(yield* rowsOf(at, "store", "owner"), 1)
       for (const store of stores) assert.deepStrictEqual(yield* store.list(), [])
     }), 20_000)
@@ -371,6 +371,7 @@ describe("PostgresStore.layer", () => {
     assert.throws(layerOf({ host: "" }), RangeError, "host")
     assert.throws(layerOf({ user: "me" }), RangeError, "user")
     assert.throws(layerOf({ ssl: "yes" }), RangeError, "ssl")
+    assert.throws(layerOf({ migrate: "no" }), RangeError, "migrate has to be true or false")
     const secrets: ReadonlyArray<readonly [object, string]> = [
       [{ url: `postgres://me:${password}@host/db` }, "url has to be Redacted"],
       [{ password }, "password has to be Redacted"],

@@ -70,7 +70,7 @@ describe.concurrent("ownership of a store in PostgreSQL", () => {
       assert.isBelow(took, 3000)
       assert.strictEqual(epoch, 2)
       assert.isAtLeast(lastKey, 20)
-      const all = yield* store.unfinished({ after: 0, limit: lastKey })
+      const all = yield* store.unfinished({ after: undefined, limit: lastKey })
       assert.deepStrictEqual(
         all.map(({ record }) => record.key),
         Array.from({ length: lastKey }, (_, index) => index + 1)

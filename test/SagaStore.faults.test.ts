@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, type Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Context, type Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { SagaStore } from "effect-saga"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
@@ -126,7 +126,7 @@ describe("faults of a SQLite file", () => {
       Effect.gen(function*() {
         const filename = yield* file
         yield* Effect.scoped(Effect.gen(function*() {
-          const store = yield* make({ filename, synchronous: "full", worker, maxPages: 100 })
+          const store = yield* make({ filename, synchronous: "full", worker, migrate: true, maxPages: 100 })
           const { commit, keepSignal } = yield* store.acquire({ owner: "engine", standby: false })
           yield* store.ask([request("a", "Trip/1000000")])
           let first = 1
@@ -174,6 +174,40 @@ describe("faults of a SQLite file", () => {
         assert.include(reason.message, "missing")
         assert.include(String(reason.cause), "unable to open database file")
       }))
+
+    it.live("prunes although another program has the lock now and then", () =>
+      Effect.gen(function*() {
+        const filename = yield* file
+        yield* withStore({ filename, worker }, (store, { commit }) =>
+          Effect.gen(function*() {
+            yield* commit(Array.from({ length: 500 }, (_, index) => started(index + 1, { status: "Completed" })))
+            const other = new DatabaseSync(filename, { timeout: 1000 })
+            const lock = () => other.exec("BEGIN IMMEDIATE")
+            const told: Array<number> = []
+            lock()
+            const pruning = yield* Effect.forkChild(store.prune({
+              finishedBefore: 10_000,
+              onProgress: (deleted) => {
+                told.push(deleted)
+                if (deleted < 500) lock()
+              }
+            }))
+
+            for (let locks = 0; locks < 3; locks++) {
+              yield* Effect.repeat(Effect.sleep("5 millis"), {
+                until: () => told.length === locks || pruning.pollUnsafe() !== undefined
+              })
+              yield* Effect.sleep("50 millis")
+              other.exec("ROLLBACK")
+            }
+            const count = yield* Fiber.join(pruning)
+            other.close()
+
+            assert.strictEqual(count, 500)
+            assert.deepStrictEqual(told, [200, 400, 500])
+            assert.isEmpty(yield* store.list())
+          }))
+      }), 20_000)
 
     it.live("lets its process end where nobody closes it", () =>
       Effect.gen(function*() {
@@ -334,7 +368,7 @@ describe("faults of a SQLite file", () => {
       writeFileSync(filename, content.fill(0x5a, page * 4096, (page + 1) * 4096))
 
       const reasons = yield* withStore({ filename }, (store) =>
-        Effect.all([reasonOf(store.find("Trip/1")), reasonOf(store.unfinished({ after: 0, limit: 1000 }))]))
+        Effect.all([reasonOf(store.find("Trip/1")), reasonOf(store.unfinished({ after: undefined, limit: 1000 }))]))
 
       assert.deepStrictEqual(
         reasons.map((reason) =>

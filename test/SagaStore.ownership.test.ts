@@ -59,7 +59,7 @@ describe("ownership of a SQLite file", () => {
       assert.strictEqual(epoch, 2)
       // The last one may have been committed and not printed any more.
       assert.include([numberIn(committed.at(-1)!), numberIn(committed.at(-1)!) + 1], lastKey)
-      const all = yield* store.unfinished({ after: 0, limit: lastKey })
+      const all = yield* store.unfinished({ after: undefined, limit: lastKey })
       assert.deepStrictEqual(all.map((one) => one.record.key), Array.from({ length: lastKey }, (_, index) => index + 1))
       yield* commit([started(lastKey + 1)])
     }), 20_000)

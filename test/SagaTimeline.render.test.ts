@@ -80,7 +80,7 @@ describe("the text of a timeline", () => {
         failed("savepoint/all[7]/with a name of some length#2", fail("Refused", { message: long, more: long })),
         unwinding("", ["a".repeat(200)]),
         parkedFor("a".repeat(200)),
-        ["Skipped", { path: "a".repeat(200), operator: long, comment: long }]
+        ["Skipped", { path: "a".repeat(200), operator: long, reason: long }]
       )
       const all = [...Array.from(goldenJournals.values()).flat(), wide].flatMap(prefixesOf)
 
@@ -248,7 +248,7 @@ describe("the commands", () => {
     assert.deepStrictEqual(commandsIn(render(journal(starting("a"), ...stuck("a")))), [
       "effect-saga retry Order/7 --path a",
       "effect-saga skip Order/7 --path a --reason \"...\"",
-      "effect-saga resolve Order/7 --path a"
+      "effect-saga resolve Order/7 --path a --reason \"...\""
     ])
     assert.deepStrictEqual(
       commandsIn(render(journal(
@@ -261,7 +261,7 @@ describe("the commands", () => {
       [
         "effect-saga retry Order/7 --path b",
         "effect-saga skip Order/7 --path b --reason \"...\"",
-        "effect-saga resolve Order/7 --path b --value JSON",
+        "effect-saga resolve Order/7 --path b --value JSON --reason \"...\"",
         "effect-saga cancel Order/7"
       ]
     )
@@ -271,6 +271,36 @@ describe("the commands", () => {
       ["effect-saga cancel Order/7", "effect-saga show Child/1"]
     )
     assert.deepStrictEqual(commandsIn(render(journal({}, ["ExecutionCompleted", { result: null }]))), [])
+  })
+
+  it("has all attempts but for several in the middle", () => {
+    const attempts = (count: number) =>
+      render(journal(
+        starting("a"),
+        ...Array.from({ length: count }, (_, index) =>
+          ["AttemptFailed", {
+            path: "a",
+            attempt: index + 1,
+            cause: fail("Busy"),
+            retryAt: second(index + 2),
+            ...starting("a")
+          }] as const)
+      )).match(/^ +(attempt \d+|\.\.\. .*)/gm)?.map((line) => line.trim())
+
+    const all = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => `attempt ${from + at}`)
+    assert.deepStrictEqual(attempts(6), all(1, 7))
+    assert.deepStrictEqual(attempts(7), [
+      ...all(1, 2),
+      "... 2 more attempts: see effect-saga history Order/7",
+      ...all(5, 8)
+    ])
+  })
+
+  it("begin as the caller says", () => {
+    const text = render(journal(starting("a"), ...stuck("a")), { program: "npx effect-saga --db='my sagas.db'" })
+
+    assert.include(text, "\n  npx effect-saga --db='my sagas.db' retry Order/7 --path a\n")
+    assert.notMatch(text, /^ *effect-saga/m)
   })
 
   it("say for what they are, where an execution is parked for several things", () => {
@@ -355,8 +385,8 @@ describe("hostile texts", () => {
       ["CompensationAttemptFailed", { path, attempt: 1, cause, retryAt: second(11) }],
       ["Parked", { kind: "CompensationFailed", path, steps: [path], attempt: 2, reason: text, cause }],
       ["Parked", { kind: "Mismatch", path: "", steps: [], attempt: 0, reason: text, cause: null }],
-      ["Resolved", { path: `${path}2`, value: text, operator: text, comment: text }],
-      ["CancelRequested", { operator: text, comment: text }]
+      ["Resolved", { path: `${path}2`, value: text, operator: text, reason: text }],
+      ["CancelRequested", { operator: text, reason: text }]
     )
   }
 
@@ -416,14 +446,14 @@ describe("hostile texts", () => {
       failed("b", Array.from({ length: 500 }, () => fail("Refused", { message: `${huge}\n`.repeat(3) })[0])),
       unwinding("", Array.from({ length: 2000 }, (_, index) => `step ${index}`)),
       ...Array.from({ length: 1000 }, (_, index) => compensated(`step ${index}`)),
-      ...Array.from({ length: 500 }, () => ["CancelRequested", { comment: huge }] as const)
+      ...Array.from({ length: 500 }, () => ["CancelRequested", { reason: huge }] as const)
     )
 
     const text = render(stored)
 
     assert.isBelow(text.length, 150_000)
     assert.isBelow(text.split("\n").length, 1300)
-    assert.include(text, "... 1995 more attempts")
+    assert.include(text, "... 1995 more attempts: see effect-saga history Order/7\n")
     assert.include(text, "... and 950 more")
     assert.match(text, /payload {5}{"huge":"x+…$/m)
   })

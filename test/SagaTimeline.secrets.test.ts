@@ -98,13 +98,16 @@ describe("redaction", () => {
       )
     )
   }
-  const secretFields = ["payload", "input", "value", "cause", "result", "reason"]
+  const secretFields = ["payload", "input", "value", "cause", "result", "reason", "operator"]
   const decodeEvent = Schema.decodeUnknownSync(JournalEvent.JournalEvent)
   const withSecrets = ({ events, record }: Stored): Stored => ({
     record,
     events: events.map((event) =>
       decodeEvent(Object.fromEntries(
-        Object.entries(event).map(([key, field]) => [key, secretFields.includes(key) ? marked(field) : field])
+        Object.entries(event).map(([key, field]) => [
+          key,
+          secretFields.includes(key) ? marked(field) : field
+        ])
       ))
     )
   })
@@ -124,7 +127,7 @@ describe("redaction", () => {
     })
   }
 
-  it("leaves out messages, fields, frames and the reasons made of them, and keeps kinds, paths and decisions", () => {
+  it("leaves out messages, fields, frames, the reasons made of them, and what operators wrote, and keeps kinds, paths and decisions", () => {
     const error = (tag: string) => ({
       _tag: tag,
       secret: "SECRET",
@@ -160,7 +163,7 @@ describe("redaction", () => {
       ["AttemptFailed", { path: "a", attempt: 1, cause, retryAt: second(2), ...starting("a") }],
       ["StepSucceeded", { path: "a", after: 0, startedAt: 0, attempt: 2, input: "SECRET", value: "SECRET" }],
       ["ValueRecorded", { path: "random", after: 0, value: "SECRET" }],
-      ["SignalReceived", { name: "go", value: "SECRET" }],
+      ["SignalReceived", { name: "go", value: "SECRET", operator: "SECRET", reason: "SECRET" }],
       ["SignalConsumed", { path: "go", after: 0, name: "go", signal: 5, value: "SECRET" }],
       ["ChildStarted", { path: "Child", after: 0, child: "Child/1" }],
       [
@@ -176,7 +179,8 @@ describe("redaction", () => {
       parked("Mismatch", "", "The code does not fit the journal of Order/7. Step \"a\" had the input SECRET."),
       parked("Mismatch", "d", "Execution Order/7 can't go on. SECRET"),
       parked("NotRegistered", "e", "No definition \"Order\" is registered."),
-      ["Resolved", { path: "a", value: "SECRET", operator: "grace", comment: "by the book" }],
+      ["Resolved", { path: "a", value: "SECRET", operator: "SECRET", reason: "SECRET" }],
+      ["CancelRequested", { operator: "SECRET", reason: "SECRET" }],
       ["ExecutionFailed", { result: cause }]
     )
 
@@ -194,8 +198,10 @@ describe("redaction", () => {
       "No definition \"Order\" is registered."
     ])
     assert.deepInclude(entriesOf(timeline, "Decision")[0]!, {
-      operator: "grace",
-      comment: "by the book",
+      decision: "Resolved",
+      path: "a",
+      operator: null,
+      reason: null,
       value: { _tag: "Redacted" }
     })
     assert.deepStrictEqual(timeline.payload, { _tag: "Redacted" })

@@ -425,7 +425,7 @@ describe("an operator", () => {
     unwinding("", ["b", "a"]),
     parkedFor("b")
   ] as const
-  const by = { operator: "grace", comment: "the bank is closed" }
+  const by = { operator: "grace", reason: "the bank is closed" }
 
   it("is told for what an execution is parked, since when and why, and what each decision does", () => {
     const { execution, parked, remaining } = timelineOf(journal(starting("a"), ...stuck))
@@ -463,15 +463,15 @@ describe("an operator", () => {
       [second(7), second(8)]
     ])
     assert.deepStrictEqual(
-      entriesOf(timeline, "Decision").map(({ comment, decision, on, operator, value }) =>
-        [decision, on, operator, comment, value] as const
+      entriesOf(timeline, "Decision").map(({ reason, decision, on, operator, value }) =>
+        [decision, on, operator, reason, value] as const
       ),
       [
         ["Retried", "CompensationFailed", "grace", "the bank is closed", null],
         ["Resolved", "CompensationFailed", null, null, { _tag: "Json", json: { paid: "in cash" } }]
       ]
     )
-    assert.deepInclude(entriesOf(timeline, "CancelRequest")[0]!, { operator: "ada", comment: null })
+    assert.deepInclude(entriesOf(timeline, "CancelRequest")[0]!, { operator: "ada", reason: null })
     assert.deepStrictEqual(stepAt(timeline, "b").compensation!.attempts.map(({ number }) => number), [1, 2])
   })
 
@@ -791,7 +791,7 @@ describe("the actions of a timeline", () => {
           const path = offered.find((one) => one.action === action)?.path ?? undefined
 
           const attempt = action === "resolve"
-            ? engine.service.resolve(id, "by hand", { path })
+            ? engine.service.resolve(id, null, { path })
             : action === "cancel"
             ? engine.service.cancel(id)
             : engine.service[action](id, { path })

@@ -1,10 +1,12 @@
 import type * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { Json } from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import {
+  alreadyBeingUndone,
   alreadyFinished,
   type DecisionBy,
   type DecisionKind,
@@ -31,6 +33,13 @@ import type { ExecutionRecord } from "./store.ts"
  * second way to store anything.
  */
 
+/* What became of a decision: whether it was taken, and what is to be done after it. */
+interface Decided {
+  readonly refusal: Refusal | undefined
+  readonly reopen: boolean
+  readonly resolution?: Progress.Resolution | undefined
+}
+
 export class Changes {
   private readonly store: string
   private readonly ending: Ending
@@ -39,6 +48,7 @@ export class Changes {
   private readonly idle: Idle
   private readonly earlySignals: EarlySignals
   private readonly clock: Clock.Clock
+  private readonly replayTimeout: Duration.Duration
 
   constructor(options: {
     readonly store: string
@@ -48,6 +58,7 @@ export class Changes {
     readonly idle: Idle
     readonly earlySignals: EarlySignals
     readonly clock: Clock.Clock
+    readonly replayTimeout: Duration.Duration
   }) {
     this.store = options.store
     this.ending = options.ending
@@ -56,25 +67,24 @@ export class Changes {
     this.idle = options.idle
     this.earlySignals = options.earlySignals
     this.clock = options.clock
+    this.replayTimeout = options.replayTimeout
   }
 
   signal(
     id: string,
     name: string,
     value: Json,
+    by: DecisionBy,
     answer?: RequestAnswer
   ): Effect.Effect<Refusal | undefined, SagaStoreError> {
+    const received = (): JournalEvent => ({ ...this.head("SignalReceived"), name, value, ...by })
     return Effect.andThen(
       this.ending.ready,
       this.withExecution(id, {
-        live: (execution) => Effect.as(execution.incoming.receive(name, value, answer), undefined),
-        idle: (record, progress) =>
-          Effect.as(
-            this.idle.append(record, progress, [{ ...this.head("SignalReceived"), name, value }], answer),
-            undefined
-          ),
+        live: (execution) => Effect.as(execution.incoming.receive(name, value, by, answer), undefined),
+        idle: (record, progress) => Effect.as(this.idle.append(record, progress, [received()], answer), undefined),
         none: () => {
-          const event = JSON.stringify({ ...this.head("SignalReceived"), name, value })
+          const event = JSON.stringify(received())
           return Effect.as(this.earlySignals.keep({ execution: id, event }, answer), undefined)
         }
       })
@@ -86,12 +96,12 @@ export class Changes {
       this.ending.ready,
       this.withExecution(id, {
         live: (execution) => {
-          if (execution.isUnwinding) return Effect.succeed(notApplicable("it is already being undone"))
+          if (execution.isUnwinding) return Effect.succeed(notApplicable(alreadyBeingUndone))
           if (execution.progress.cancelled) return Effect.succeed(undefined)
           return Effect.as(
             Effect.andThen(
               execution.cancel(by, answer),
-              Effect.forEach(this.executions.childrenOf(id), (child) => this.cancel(child, {}), { discard: true })
+              Effect.forEach(this.executions.childrenOf(id), (child) => this.cancel(child, by), { discard: true })
             ),
             undefined
           )
@@ -127,11 +137,19 @@ export class Changes {
       const decision = decisionOn(progress, kind, options, this.now)
       return "v" in decision ? Effect.as(apply(decision), undefined) : Effect.succeed(decision)
     }
+    // Asked once more, as its engine had ended before it answered.
+    const known = ({ resolutions }: Progress.Progress): Decided | undefined => {
+      const resolution = answer === undefined
+        ? undefined
+        : resolutions?.find(({ request }) => request === answer.request)
+      return resolution === undefined ? undefined : { refusal: undefined, reopen: true, resolution }
+    }
     // What was decided takes effect, also where nobody waits for that any more.
     return Effect.uninterruptible(Effect.flatMap(
       Effect.andThen(
         this.ending.ready,
-        this.withExecution<{ readonly refusal: Refusal | undefined; readonly reopen: boolean }>(id, {
+        this.withExecution<Decided>(id, {
+          known,
           live: (execution) =>
             Effect.map(
               decided(execution.progress, (decision) => execution.incoming.decide(decision, answer)),
@@ -140,35 +158,75 @@ export class Changes {
           idle: (record, progress) => {
             const failed = Array.from(progress.parked?.values() ?? []).find(({ kind }) => kind === "FailedAfterPivot")
             return Effect.map(
-              decided(progress, (decision) =>
-                decision._tag === "Skipped" && failed !== undefined
-                  ? this.idle.append(record, progress, [decision, {
-                    ...this.head("ExecutionFailed"),
-                    result: failed.cause
-                  }], answer)
-                  : this.idle.append(record, progress, [decision], answer)),
-              (refusal) => ({ refusal, reopen: refusal === undefined })
+              decided(progress, (decision) => {
+                if (failed === undefined || decision._tag === "Retried") {
+                  return this.idle.append(record, progress, [decision], answer)
+                }
+                if (decision._tag === "Resolved") {
+                  const request = answer === undefined ? undefined : { request: answer.request }
+                  return this.idle.append(record, progress, [{ ...decision, ...request }])
+                }
+                const ended: JournalEvent = { ...this.head("ExecutionFailed"), result: failed.cause }
+                return this.idle.append(record, progress, [decision, ended], answer)
+              }),
+              (refusal) => ({
+                refusal,
+                reopen: refusal === undefined,
+                resolution: kind === "Resolved" && failed !== undefined && refusal === undefined
+                  ? progress.resolutions?.at(-1)
+                  : undefined
+              })
             )
           },
           none: () => Effect.succeed({ refusal: { _tag: "NotFound" as const }, reopen: false })
         })
       ),
-      (answer) => {
-        if (answer === undefined) return Effect.succeed(undefined)
-        if ("_tag" in answer) return Effect.succeed(answer)
-        return answer.reopen ? Effect.as(this.loader.load(id), answer.refusal) : Effect.succeed(answer.refusal)
+      (decided) => {
+        if ("_tag" in decided) return Effect.succeed(decided)
+        const { refusal, reopen, resolution } = decided
+        if (!reopen) return Effect.succeed(refusal)
+        return Effect.andThen(
+          this.loader.load(id),
+          resolution === undefined ? Effect.succeed(refusal) : this.judgementOf(id, resolution)
+        )
       }
     ))
   }
 
+  /* Whether the step has taken its value is known when the saga has come to it again. */
+  private judgementOf(
+    id: string,
+    { path, sequence }: Progress.Resolution
+  ): Effect.Effect<Refusal | undefined, SagaStoreError> {
+    return Effect.suspend(() => {
+      const live = this.executions.getLive(id)
+      const judged = live === undefined ? Effect.void : Effect.interruptible(
+        Effect.timeoutOption(live.incoming.awaitJudgement(path), this.replayTimeout)
+      )
+      return Effect.andThen(
+        judged,
+        this.idle.use(id, ({ progress }) => {
+          const detail = progress?.resolutions?.find((one) => one.sequence === sequence)?.refusal
+          return Effect.succeed<Refusal | undefined>(
+            detail === undefined ? undefined : { _tag: "InvalidValue", path, detail }
+          )
+        })
+      )
+    })
+  }
+
   /* Does what fits the place where an execution is now. A finished one refuses everything. */
   private withExecution<A>(id: string, cases: {
+    /** What is so already, also of one that is finished. */
+    readonly known?: (progress: Progress.Progress) => A | undefined
     readonly live: (execution: Execution) => Effect.Effect<A, SagaStoreError>
     readonly idle: (record: ExecutionRecord, progress: Progress.Progress) => Effect.Effect<A, SagaStoreError>
     readonly none: () => Effect.Effect<A, SagaStoreError>
   }): Effect.Effect<A | Refusal, SagaStoreError> {
     const onLive = (execution: Execution): Effect.Effect<A | Refusal, SagaStoreError> => {
       const { finished } = execution.progress
+      const known = cases.known?.(execution.progress)
+      if (known !== undefined) return Effect.succeed(known)
       if (finished !== undefined) return Effect.succeed(alreadyFinished(finished))
       return Effect.catchCause(cases.live(execution), (cause) =>
         execution.journal.isLost
@@ -187,6 +245,8 @@ export class Changes {
       }
       return this.idle.use<A | Refusal>(id, ({ found, progress }) => {
         if (found === undefined) return cases.none()
+        const known = cases.known?.(progress)
+        if (known !== undefined) return Effect.succeed(known)
         if (progress.finished !== undefined) return Effect.succeed(alreadyFinished(progress.finished))
         // One that the recovery has not come to is run first, as the recovery leaves alone what is idle.
         return Effect.flatMap(this.loader.resume(found.record, found.events), () => {

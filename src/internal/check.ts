@@ -65,6 +65,20 @@ export const definitionName = (where: string, name: unknown): void => {
 /** Whether databases keep a text as it is: not zero characters, nor half of what takes two in UTF-16. */
 export const isStorable = (text: string): boolean => !/[\0\p{Surrogate}]/u.test(text)
 
+/** A text that stores keep as it is, so that it can be looked for. */
+export const storable = (where: string, value: unknown): void => {
+  if (typeof value !== "string" || !isStorable(value)) reject(where, "a string without zero and half characters", value)
+}
+
+export const storableText = (where: string, value: unknown): void => {
+  text(where, value)
+  storable(where, value)
+}
+
+export const string = (where: string, value: unknown): void => {
+  if (value !== undefined && typeof value !== "string") reject(where, "a string", value)
+}
+
 export const schema = (where: string, value: unknown): void => {
   if (value !== undefined) requiredSchema(where, value)
 }
@@ -81,6 +95,14 @@ export const integer = (where: string, value: unknown): void => {
   if (value !== undefined && (!Number.isSafeInteger(value) || (value as number) < 1)) {
     reject(where, "a whole number of at least 1", value)
   }
+}
+
+export const wholeNumber = (where: string, value: unknown): void => {
+  if (!Number.isSafeInteger(value)) reject(where, "a whole number", value)
+}
+
+export const array = (where: string, value: unknown): void => {
+  if (!Array.isArray(value)) reject(where, "an array", value)
 }
 
 export const callback = (where: string, value: unknown, expected: string): void => {

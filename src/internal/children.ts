@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { SagaStoreError } from "../SagaStoreError.ts"
+import { type DecisionBy, decisionBy } from "./decisions.ts"
 import type { Ending } from "./ending.ts"
 import type { Executions } from "./executions.ts"
 import type { Parent, ResultOfChild } from "./host.ts"
@@ -28,7 +29,7 @@ export class Children {
         ),
         Effect.andThen(
           Effect.suspend(() =>
-            parent.progress.cancelled ? Effect.asVoid(this.runner.cancel(call.id, {})) : Effect.void
+            parent.progress.cancelled ? Effect.asVoid(this.runner.cancel(call.id, whoCancelled(parent))) : Effect.void
           ),
           this.runner.awaitFinished(call.id)
         )
@@ -44,9 +45,12 @@ export class Children {
   }
 
   /** Cancels a child, and waits for its end. */
-  cancel(id: string): Effect.Effect<void> {
+  cancel(id: string, parent: Parent): Effect.Effect<void> {
     return Effect.asVoid(this.surely(
-      Effect.andThen(this.runner.cancel(id, {}), this.runner.awaitFinished(id)),
+      Effect.andThen(
+        Effect.suspend(() => this.runner.cancel(id, whoCancelled(parent))),
+        this.runner.awaitFinished(id)
+      ),
       `Execution ${id} is not cancelled yet.`
     ))
   }
@@ -66,12 +70,15 @@ export class Children {
   }
 
   /** Cancels all that an execution has started and that run, and waits for their ends. */
-  cancelAll(parent: string): Effect.Effect<void> {
+  cancelAll(parent: Parent): Effect.Effect<void> {
     return Effect.andThen(
       this.executions.recovered,
       Effect.suspend(() =>
-        Effect.forEach(this.executions.childrenOf(parent), (id) => this.cancel(id), { discard: true })
+        Effect.forEach(this.executions.childrenOf(parent.id), (id) => this.cancel(id, parent), { discard: true })
       )
     )
   }
 }
+
+/* Of one that was not cancelled itself, as where a deadline has passed, nobody. */
+const whoCancelled = ({ progress }: Parent): DecisionBy => decisionBy(progress.cancelledBy)

@@ -7,6 +7,7 @@ import type { Json } from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { SagaStoreError, Unavailable } from "../SagaStoreError.ts"
+import { unlessInterrupted } from "./cause.ts"
 import { type DecisionBy, type DecisionKind, type DecisionOptions, notApplicable, type Refusal } from "./decisions.ts"
 import {
   type Asked,
@@ -59,8 +60,12 @@ export class Client implements Runner {
   private whenLooking: (() => void) | undefined = undefined
   private isLookDue = false
 
-  constructor(store: SagaStore["Service"]) {
+  /** Values come through the payload codec, unless they are `plain`: then the engine has them go through its own. */
+  private readonly plain: { readonly plain?: true }
+
+  constructor(store: SagaStore["Service"], options?: { readonly hasCodec: false }) {
     this.store = store
+    this.plain = options === undefined ? {} : { plain: true }
   }
 
   /** Works until the scope closes. */
@@ -125,8 +130,9 @@ export class Client implements Runner {
       }))
   }
 
-  start({ definition, id, payload, version }: StartCall): Effect.Effect<void, SagaStoreError> {
-    return Effect.asVoid(this.ask(id, { _tag: "Start", v: 1, definition, version, payload }))
+  start({ attributes, definition, id, payload, version }: StartCall): Effect.Effect<void, SagaStoreError> {
+    const asked = { _tag: "Start", v: 1, definition, version, payload } as const
+    return Effect.asVoid(this.ask(id, attributes === undefined ? asked : { ...asked, attributes }))
   }
 
   run(call: StartCall): Effect.Effect<Finished | undefined, SagaStoreError> {
@@ -137,21 +143,23 @@ export class Client implements Runner {
     return this.askAndWait(id, { _tag: "Cancel", v: 1, ...by })
   }
 
-  signal(id: string, name: string, value: Json): Effect.Effect<Refusal | undefined, SagaStoreError> {
-    return this.askAndWait(id, { _tag: "Signal", v: 1, name, value })
+  signal(id: string, name: string, value: Json, by: DecisionBy): Effect.Effect<Refusal | undefined, SagaStoreError> {
+    return this.askAndWait(id, { _tag: "Signal", v: 1, name, value, ...this.plain, ...by })
   }
 
   decide(
     id: string,
     kind: DecisionKind,
-    { by, path, value = null }: DecisionOptions
+    { by, hasValue, path, value = null }: DecisionOptions
   ): Effect.Effect<Refusal | undefined, SagaStoreError> {
     return this.askAndWait(id, {
       _tag: "Decide",
       v: 1,
       kind,
       value,
+      ...(hasValue === true ? { hasValue } : undefined),
       ...(path === undefined ? undefined : { path }),
+      ...this.plain,
       ...by
     })
   }
@@ -212,17 +220,17 @@ export class Client implements Runner {
     this.isLookDue = false
     return Effect.catchCause(
       Effect.andThen(this.lookForEnds, this.lookForAnswers),
-      (cause) => {
-        if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-        this.isLookDue = true
-        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-        // What does not pass is told to those who wait.
-        if (error?.isTransient !== true) this.tellAll(Exit.failCause(cause))
-        return Effect.andThen(
-          Effect.logError("What became of requests could not be read.", cause),
-          Effect.sleep(Duration.seconds(1))
-        )
-      }
+      (cause) =>
+        unlessInterrupted(cause, () => {
+          this.isLookDue = true
+          const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+          // What does not pass is told to those who wait.
+          if (error?.isTransient !== true) this.tellAll(Exit.failCause(cause))
+          return Effect.andThen(
+            Effect.logError("What became of requests could not be read.", cause),
+            Effect.sleep(Duration.seconds(1))
+          )
+        })
     )
   })
 

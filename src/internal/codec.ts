@@ -4,7 +4,9 @@ import * as Schema from "effect/Schema"
 import type { Json } from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { guarded } from "./guard.ts"
+import { hasMarks } from "./redaction.ts"
 import { causeLine, withMessage } from "./render.ts"
+import { marking } from "./secrets.ts"
 
 /*
  * From values to what is stored of them, and back. All of them are total on the way in: an error that fits no schema is
@@ -19,7 +21,30 @@ export interface Codec<A> {
   readonly decode: (json: Json) => Exit.Exit<A, Schema.SchemaError>
 }
 
+/** What the schema calls `Redacted` is stored with a mark. It may be given without. */
 export const make = <A>(schema: Storable<A>): Codec<A> => {
+  const plain = makePlain(schema)
+  let codec: Codec<A> | undefined
+  // Not before it is used: what is suspended may not be there yet.
+  const get = () => codec ??= withSecrets(schema, plain)
+  return { encode: (value) => get().encode(value), decode: (json) => get().decode(json) }
+}
+
+const withSecrets = <A>(schema: Storable<A>, plain: Codec<A>): Codec<A> => {
+  const marks = marking(schema)
+  if (marks === undefined) return plain
+  const { encode } = makePlain(marks.toEncode)
+  const { decode } = makePlain(marks.toDecode)
+  return {
+    encode,
+    decode: (json) => {
+      const value = decode(json)
+      return Exit.isSuccess(value) || hasMarks(json) ? value : plain.decode(json)
+    }
+  }
+}
+
+const makePlain = <A>(schema: Storable<A>): Codec<A> => {
   const json = Schema.toCodecJson(schema)
   return {
     encode: Schema.encodeUnknownExit(json) as Codec<A>["encode"],
@@ -60,7 +85,7 @@ const defects = make(AnyFailure as Storable<unknown>)
 
 /** For causes whose failures are of one of `errors`, a timeout, or anything. */
 export const makeCause = (errors: ReadonlyArray<Storable<unknown>>): CauseCodec => {
-  const failures = make(Schema.Union([...errors, TimeoutError, AnyFailure]) as Storable<unknown>)
+  const failures = orElse(make(Schema.Union([...errors, TimeoutError]) as Storable<unknown>), defects)
   const encodeReason = (reason: Cause.Reason<unknown>): (typeof StoredCause.Type)[number] => {
     switch (reason._tag) {
       case "Fail":
@@ -94,6 +119,17 @@ export const makeCause = (errors: ReadonlyArray<Storable<unknown>>): CauseCodec 
     }
   }
 }
+
+const orElse = (one: Codec<unknown>, other: Codec<unknown>): Codec<unknown> => ({
+  encode: (value) => {
+    const encoded = one.encode(value)
+    return Exit.isSuccess(encoded) ? encoded : other.encode(value)
+  },
+  decode: (json) => {
+    const value = one.decode(json)
+    return Exit.isSuccess(value) ? value : other.decode(json)
+  }
+})
 
 /* What is thrown may be hostile to being looked at. */
 const encodeAny = (codec: Codec<unknown>, value: unknown): Json => {

@@ -39,14 +39,15 @@ export class Creator {
    */
   create(call: StartCall, answer?: RequestAnswer): Effect.Effect<void, SagaStoreError> {
     const at = this.host.clock.currentTimeMillisUnsafe()
-    const { definition, id, parent, payload, version } = call
+    const { attributes, definition, id, parent, payload, version } = call
     const started: JournalEvent = {
       ...head("ExecutionStarted", at),
       id,
       definition,
       version,
       payload,
-      ...(parent === undefined ? undefined : { parent })
+      ...(parent === undefined ? undefined : { parent }),
+      ...(attributes === undefined ? undefined : { attributes })
     }
     const record: ExecutionRecord = {
       key: this.executions.nextKey(),
@@ -56,6 +57,8 @@ export class Creator {
       status: "Running",
       cancelled: false,
       reason: null,
+      error: null,
+      attributes: attributes ?? {},
       parent: parent ?? null,
       createdAt: at,
       updatedAt: at

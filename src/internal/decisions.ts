@@ -8,6 +8,10 @@ import * as Progress from "./progress.ts"
 export type Refusal =
   | { readonly _tag: "NotFound" }
   | { readonly _tag: "AlreadyFinished"; readonly status: string }
+  | { readonly _tag: "NotParked"; readonly status: string }
+  /** `parked` are the paths of all that it is parked for. */
+  | { readonly _tag: "WrongStep"; readonly path?: string; readonly parked: ReadonlyArray<string> }
+  | { readonly _tag: "InvalidValue"; readonly path: string; readonly detail: string }
   | { readonly _tag: "NotApplicable"; readonly detail: string }
 
 /** How an operator decided on what an execution is parked for. */
@@ -16,21 +20,23 @@ export type DecisionKind = "Retried" | "Skipped" | "Resolved"
 /** Who decided, and why. */
 export interface DecisionBy {
   readonly operator?: string
-  readonly comment?: string
+  readonly reason?: string
 }
 
 /** As it is stored: without what was not given. */
 export const decisionBy = (
-  by: { readonly operator?: string | undefined; readonly comment?: string | undefined } | undefined
+  by: { readonly operator?: string | undefined; readonly reason?: string | undefined } | undefined
 ): DecisionBy => ({
   ...(by?.operator === undefined ? undefined : { operator: by.operator }),
-  ...(by?.comment === undefined ? undefined : { comment: by.comment })
+  ...(by?.reason === undefined ? undefined : { reason: by.reason })
 })
 
 export interface DecisionOptions {
   /** The step that the decision is about; where it is undefined, the only thing that the execution is parked for. */
   readonly path?: string | undefined
   readonly value?: Json | undefined
+  /** Whether somebody has given a value: a codec makes something of `null`, too. */
+  readonly hasValue?: boolean | undefined
   readonly by: DecisionBy
 }
 
@@ -43,12 +49,10 @@ export const decisionOn = (
 ): Refusal | Progress.Decision => {
   const parked = Array.from(progress.parked?.values() ?? [])
   const chosen = options.path === undefined ? parked : parked.filter(({ path }) => path === options.path)
-  if (parked.length === 0) return notApplicable("it is not parked")
-  if (chosen.length === 0) {
-    return notApplicable(`it is not parked for "${options.path}", but for ${parked.map(nameOfParked).join(", ")}`)
-  }
-  if (chosen.length > 1) {
-    return notApplicable(`it is parked for ${chosen.map(nameOfParked).join(", ")}: say for which with "path"`)
+  if (parked.length === 0) return { _tag: "NotParked", status: Progress.statusOf(progress) }
+  if (chosen.length !== 1) {
+    const paths = parked.map(({ path }) => path).toSorted()
+    return { _tag: "WrongStep", parked: paths, ...(options.path === undefined ? undefined : { path: options.path }) }
   }
   const [{ kind: why, path }] = chosen as [(typeof chosen)[0]]
   if (kind !== "Retried" && (why === "Mismatch" || why === "NotRegistered")) {
@@ -56,6 +60,9 @@ export const decisionOn = (
   }
   if (kind !== "Skipped" && why === "FailedAfterPivot" && chosen[0]!.steps.some((step) => isUndone(progress, step))) {
     return notApplicable("it failed in a part that has been undone, which is not done again: skip it, or cancel")
+  }
+  if (kind === "Resolved" && why === "CompensationFailed" && options.hasValue === true) {
+    return notApplicable("a compensation has no value: resolve it without one")
   }
   if (kind === "Resolved" && why === "FailedAfterPivot" && path === "") {
     return notApplicable("it did not fail because of one step, so there is nothing to give a value to")
@@ -69,8 +76,8 @@ export const decisionOn = (
 const isUndone = ({ unwinds }: Progress.Progress, path: string): boolean =>
   Array.from(unwinds?.keys() ?? []).some((scope) => path.startsWith(`${scope}/`))
 
-const nameOfParked = ({ path, kind }: { readonly path: string; readonly kind: string }): string =>
-  path === "" ? kind : `"${path}"`
+/** Why what is being undone can't be cancelled. */
+export const alreadyBeingUndone = "it is already being undone"
 
 export const notApplicable = (detail: string): Refusal => ({ _tag: "NotApplicable", detail })
 

@@ -2,10 +2,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import type { Json } from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import { Bell } from "./bell.ts"
+import { logged } from "./cause.ts"
 import {
   type DecisionBy,
   decisionBy,
@@ -14,6 +16,7 @@ import {
   notApplicable,
   type Refusal
 } from "./decisions.ts"
+import type { PayloadCodec } from "./definition.ts"
 import { causeSummary } from "./render.ts"
 import { type Asked, decodeAsked, encodeOutcome, type StartCall } from "./runner.ts"
 import type { Answer, Ownership, Request, SagaStore } from "./store.ts"
@@ -32,6 +35,11 @@ export class RequestAnswer {
 
   constructor(answer: Answer) {
     this.answer = answer
+  }
+
+  /** The id of the request. */
+  get request(): string {
+    return this.answer.request
   }
 
   take(): Answer {
@@ -55,7 +63,8 @@ export interface Staff {
   readonly signal: (
     id: string,
     name: string,
-    value: (Asked & { readonly _tag: "Signal" })["value"],
+    value: Json,
+    by: DecisionBy,
     answer: RequestAnswer
   ) => Effect.Effect<Refusal | undefined, SagaStoreError>
   readonly decide: (
@@ -73,6 +82,7 @@ export class Desk {
   private readonly store: SagaStore["Service"]
   private readonly ownership: Ownership
   private readonly staff: Staff
+  private readonly codec: PayloadCodec | undefined
   /** The ids of all requests that are being done. */
   private readonly taken = new Set<string>()
   /** Those that have been done, but may not have been when what was read last was read. */
@@ -83,10 +93,16 @@ export class Desk {
   /** What is still to be done for an execution, the first of which is being done. */
   private readonly queues = new Map<string, Array<Request>>()
 
-  constructor(store: SagaStore["Service"], ownership: Ownership, staff: Staff) {
+  constructor(
+    store: SagaStore["Service"],
+    ownership: Ownership,
+    staff: Staff,
+    codec: PayloadCodec | undefined
+  ) {
     this.store = store
     this.ownership = ownership
     this.staff = staff
+    this.codec = codec
   }
 
   /** Takes requests, for ever. */
@@ -172,7 +188,8 @@ export class Desk {
           if (reason !== "Corrupt" && !Cause.hasDies(cause)) return this.performSurely(request)
           return Effect.andThen(
             Effect.logError(`What a client asked for execution ${request.execution} could not be done.`, cause),
-            this.tell(request, decodeAsked(request.request), notApplicable(causeSummary(cause)))
+            // Nothing but this is left to do, so it is done by the engine that has tried.
+            this.whileOpen(this.tell(request, decodeAsked(request.request), notApplicable(causeSummary(cause))))
           )
         })
       )
@@ -180,10 +197,14 @@ export class Desk {
   }
 
   private isUnanswered({ execution, id }: Request): Effect.Effect<boolean, SagaStoreError> {
-    return Effect.retry(
-      Effect.map(this.store.requests({ execution }), (requests) => requests.some((request) => request.id === id)),
-      { while: () => !this.staff.hasEnded, schedule: Schedule.spaced("1 second") }
+    return this.whileOpen(
+      Effect.map(this.store.requests({ execution }), (requests) => requests.some((request) => request.id === id))
     )
+  }
+
+  /* Tries again what the store refuses, until the engine has ended. */
+  private whileOpen<A>(self: Effect.Effect<A, SagaStoreError>): Effect.Effect<A, SagaStoreError> {
+    return Effect.retry(self, { while: () => !this.staff.hasEnded, schedule: Schedule.spaced("1 second") })
   }
 
   private perform(request: Request): Effect.Effect<void, SagaStoreError> {
@@ -205,6 +226,12 @@ export class Desk {
     return this.ownership.answer([answerTo(request, asked, refusal)])
   }
 
+  /* An operator has no payload codec. */
+  private sealed({ plain, value }: { readonly plain?: true; readonly value: Json }): Effect.Effect<Json> {
+    const { codec } = this
+    return plain === true && codec !== undefined ? Effect.suspend(() => codec.encode(value)) : Effect.succeed(value)
+  }
+
   private performAsked(
     id: string,
     asked: Asked | undefined,
@@ -217,16 +244,22 @@ export class Desk {
           detail: "the engine that runs it has an earlier version of this library, which does not know this request"
         })
       case "Start": {
-        const { definition, payload, version } = asked
-        return Effect.as(this.staff.start({ id, definition, payload, version }, answer), undefined)
+        const { attributes, definition, payload, version } = asked
+        return Effect.as(this.staff.start({ id, definition, payload, version, attributes }, answer), undefined)
       }
       case "Signal":
-        return this.staff.signal(id, asked.name, asked.value, answer)
+        return Effect.flatMap(
+          this.sealed(asked),
+          (value) => this.staff.signal(id, asked.name, value, decisionBy(asked), answer)
+        )
       case "Cancel":
         return this.staff.cancel(id, decisionBy(asked), answer)
       case "Decide": {
-        const { kind, path, value } = asked
-        return this.staff.decide(id, kind, { path, value, by: decisionBy(asked) }, answer)
+        const { hasValue, kind, path } = asked
+        return Effect.flatMap(
+          kind === "Resolved" ? this.sealed(asked) : Effect.succeed(null),
+          (value) => this.staff.decide(id, kind, { path, value, hasValue, by: decisionBy(asked) }, answer)
+        )
       }
     }
   }
@@ -237,6 +270,3 @@ const answerTo = (request: Request, asked: Asked | undefined, refusal: Refusal |
   request: request.id,
   answer: asked?._tag === "Start" ? undefined : encodeOutcome(refusal)
 })
-
-const logged = (what: string, cause: Cause.Cause<SagaStoreError>): Effect.Effect<void> =>
-  Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.logError(what, cause)

@@ -12,6 +12,7 @@ import type { Execution } from "./execution.ts"
 import type { Keeper } from "./keeper.ts"
 import { pathOf } from "./log.ts"
 import { type Attempts, compensationKey, stepKey } from "./progress.ts"
+import { maskedText, withoutMarks } from "./redaction.ts"
 import { causeLine } from "./render.ts"
 import { CurrentFrame, type Entry, Frame } from "./run.ts"
 import { type Restore, runStep } from "./step.ts"
@@ -279,7 +280,8 @@ const replay = (spec: StepSpec, input: Json, entry: Entry, execution: Execution)
     const decoded = Effect.flatMap(
       execution.open(event.input, `The input of step "${path}"`),
       (recorded): AnyEffect => {
-        if (!sameJson(recorded, input)) {
+        // What is `Redacted` now may not have been then.
+        if (!sameJson(recorded, input) && !sameJson(withoutMarks(recorded), withoutMarks(input))) {
           const inputs = execution.isInClear
             ? `the input ${shown(recorded)}, and gets ${shown(input)} now`
             : "another input"
@@ -293,7 +295,10 @@ const replay = (spec: StepSpec, input: Json, entry: Entry, execution: Execution)
         }
         return Effect.flatMap(execution.open(event.value, `The value of step "${path}"`), (opened) => {
           const value = spec.success.decode(opened)
-          if (Exit.isSuccess(value)) return Effect.succeed(value.value)
+          if (Exit.isSuccess(value)) {
+            if (failureBefore !== undefined) execution.incoming.judge(path)
+            return Effect.succeed(value.value)
+          }
           const why = causeLine(value.cause, execution.isInClear)
           return failureBefore === undefined
             ? execution.mismatch(`The value of step "${path}" does not fit its schema any more: ${why}.`)
@@ -566,6 +571,6 @@ const sameJson = (one: Json, other: Json): boolean => {
 }
 
 const shown = (json: Json): string => {
-  const text = JSON.stringify(json)
+  const text = maskedText(json)
   return text.length > 200 ? `${text.slice(0, 200)}...` : text
 }

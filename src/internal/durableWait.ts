@@ -187,7 +187,7 @@ export const child = (call: ChildCall): Effect.Effect<ResultOfChild> =>
           Effect.andThen(execution.hold(frame, path) ?? Effect.void, execution.host.runChild(call, execution))
         )),
         () =>
-          execution.halted ? Effect.void : Effect.ignoreCause(execution.host.cancelChild(call.id))
+          execution.halted ? Effect.void : Effect.ignoreCause(execution.host.cancelChild(call.id, execution))
       )
       return Effect.andThen(
         started,

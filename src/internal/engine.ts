@@ -7,6 +7,9 @@ import * as Option from "effect/Option"
 import type { Json } from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { SagaStoreError, Unavailable } from "../SagaStoreError.ts"
+import type { Handler } from "./alertModel.ts"
+import { Alerts } from "./alerts.ts"
+import { unlessInterrupted } from "./cause.ts"
 import { Changes } from "./changes.ts"
 import { Children } from "./children.ts"
 import { Creator } from "./creator.ts"
@@ -51,15 +54,18 @@ export interface EngineOptions {
   readonly shutdownTimeout: Duration.Duration
   readonly registrationTimeout: Duration.Duration
   readonly replayTimeout: Duration.Duration
+  readonly alerts: ReadonlyArray<Handler>
 }
 
 export class Engine implements Host, Runner {
   readonly codec: PayloadCodec | undefined
   readonly stallMillis: number
   readonly ownership: Ownership
+  readonly alerts: Alerts | undefined
   readonly clock: Clock.Clock
   private readonly store: SagaStore["Service"]
   private readonly shutdownTimeout: Duration.Duration
+  private readonly registrationTimeout: Duration.Duration
   private readonly writer: Writer
   private readonly ending = new Ending()
   private readonly definitions = new Definitions()
@@ -84,19 +90,23 @@ export class Engine implements Host, Runner {
     this.clock = clock
     this.codec = options.codec
     this.shutdownTimeout = options.shutdownTimeout
+    this.registrationTimeout = options.registrationTimeout
     this.stallMillis = Duration.toMillis(options.replayTimeout)
 
     const { definitions, ending } = this
     const writer = this.writer = new Writer(store.name)
     const journals = this.journals = new Journals(store, writer)
     const executions = this.executions = new Executions(ownership.lastKey)
+    const alerts = this.alerts = options.alerts.length === 0
+      ? undefined
+      : new Alerts(options.alerts, { store, isRunning: (id) => executions.isLive(id) })
     const replays = this.replays = new ReplayWatch(this.stallMillis)
     const earlySignals = new EarlySignals(ownership, storedSignals)
-    const idle = new Idle(journals, executions, clock)
+    const idle = new Idle(journals, executions, clock, alerts)
     const launcher = new Launcher(ending, executions, replays)
     const loader = this.loader = new Loader(this, journals, definitions, executions, launcher)
     const creator = new Creator(this, definitions, executions, earlySignals, launcher)
-    const { registrationTimeout } = options
+    const { registrationTimeout, replayTimeout } = options
     this.recovery = new Recovery({
       store,
       journals,
@@ -104,11 +114,21 @@ export class Engine implements Host, Runner {
       executions,
       loader,
       idle,
+      alerts,
       registrationTimeout,
       clock
     })
     this.starter = new Starter(ending, journals, executions, loader, creator)
-    this.changes = new Changes({ store: store.name, ending, executions, loader, idle, earlySignals, clock })
+    this.changes = new Changes({
+      store: store.name,
+      ending,
+      executions,
+      loader,
+      idle,
+      earlySignals,
+      clock,
+      replayTimeout
+    })
     this.children = new Children(ending, executions, this)
   }
 
@@ -122,7 +142,11 @@ export class Engine implements Host, Runner {
     yield* Effect.forkIn(Effect.catchCause(write, (cause) => this.fail(cause)), scope)
     yield* Effect.forkIn(this.replays.run, scope)
     yield* Effect.forkIn(this.recovery.run, scope)
-    const desk = new Desk(this.store, this.ownership, this)
+    if (this.alerts !== undefined) {
+      const settled = Effect.andThen(this.executions.recovered, Effect.sleep(this.registrationTimeout))
+      yield* Effect.forkIn(this.alerts.run(settled), scope)
+    }
+    const desk = new Desk(this.store, this.ownership, this, this.codec)
     yield* Effect.forkIn(desk.open, scope)
   })
 
@@ -141,14 +165,15 @@ export class Engine implements Host, Runner {
 
   /* The store is gone: nothing can be written any more, and another engine may run the executions already. */
   private fail(cause: Cause.Cause<SagaStoreError>): Effect.Effect<void> {
-    if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-    const error = Option.getOrElse(Cause.findErrorOption(cause), () =>
-      new SagaStoreError({
-        reason: new Unavailable({ store: this.store.name, problem: "input-output", cause: Cause.squash(cause) })
-      }))
-    this.shut(error)
-    this.executions.loseAll()
-    return Effect.logError(`The engine has stopped. ${error.message}`, cause)
+    return unlessInterrupted(cause, () => {
+      const error = Option.getOrElse(Cause.findErrorOption(cause), () =>
+        new SagaStoreError({
+          reason: new Unavailable({ store: this.store.name, problem: "input-output", cause: Cause.squash(cause) })
+        }))
+      this.shut(error)
+      this.executions.loseAll()
+      return Effect.logError(`The engine has stopped. ${error.message}`, cause)
+    })
   }
 
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
@@ -156,16 +181,16 @@ export class Engine implements Host, Runner {
     if (this.hasEnded) return Effect.void
     const error = closed(this.store.name)
     this.ending.begin(error)
-    return Effect.andThen(
-      this.haltAll(() => true),
+    return this.haltAll(() => true).pipe(
+      // What a store does not take by then is not lost but done again.
+      Effect.andThen(Effect.timeoutOption(Effect.interruptible(this.writer.flushed), this.shutdownTimeout)),
+      Effect.andThen(Effect.sync(() => {
+        this.writer.close(error)
+        this.executions.loseAll()
+        this.shut(error)
+      })),
       Effect.andThen(
-        // What a store does not take by then is not lost but done again.
-        Effect.timeoutOption(Effect.interruptible(this.writer.flushed), this.shutdownTimeout),
-        Effect.sync(() => {
-          this.writer.close(error)
-          this.executions.loseAll()
-          this.shut(error)
-        })
+        Effect.timeoutOption(Effect.interruptible(this.alerts?.drained ?? Effect.void), this.shutdownTimeout)
       )
     )
   })
@@ -224,11 +249,11 @@ export class Engine implements Host, Runner {
     return this.children.run(call, parent)
   }
 
-  cancelChild(id: string): Effect.Effect<void> {
-    return this.children.cancel(id)
+  cancelChild(id: string, parent: Parent): Effect.Effect<void> {
+    return this.children.cancel(id, parent)
   }
 
-  cancelChildren(parent: string): Effect.Effect<void> {
+  cancelChildren(parent: Parent): Effect.Effect<void> {
     return this.children.cancelAll(parent)
   }
 
@@ -258,9 +283,10 @@ export class Engine implements Host, Runner {
     id: string,
     name: string,
     value: Json,
+    by: DecisionBy,
     answer?: RequestAnswer
   ): Effect.Effect<Refusal | undefined, SagaStoreError> {
-    return this.changes.signal(id, name, value, answer)
+    return this.changes.signal(id, name, value, by, answer)
   }
 
   decide(

@@ -54,6 +54,7 @@ export class Execution extends Haltable {
     this.progress = journal.progress
     this.recovered = !stored ? undefined : new Recovered(this, events, host.codec !== undefined, (given) => {
       journal.given = given
+      journal.resume()
     })
   }
 
@@ -195,10 +196,14 @@ export class Execution extends Haltable {
     readonly cause?: Json
   }): Effect.Effect<void> {
     this.journal.note({ ...this.journal.head("Parked"), steps: [], attempt: 0, cause: null, ...parked })
-    // Also where nobody runs what comes next.
-    Effect.runForkWith(this.definition.context)(
-      Effect.logError(`Execution ${this.id} is parked until an operator decides. ${parked.reason}`)
-    )
+    if (this.host.alerts?.isLogged === true) return this.journal.durable
+    // Whoever reads the line finds the execution parked. Also where nobody runs what comes next.
+    this.journal.whenDurable((written) => {
+      if (!written) return
+      Effect.runForkWith(this.definition.context)(
+        Effect.logError(`Execution ${this.id} is parked until an operator decides. ${parked.reason}`)
+      )
+    })
     return this.journal.durable
   }
 
@@ -230,6 +235,7 @@ export class Execution extends Haltable {
         reason: `Step "${path}" was resolved with a value that does not fit its schema: ${why}`,
         cause
       })
+      this.incoming.judge(path)
       this.halt()
     }
     return Effect.interrupt

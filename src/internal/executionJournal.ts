@@ -77,26 +77,25 @@ export class ExecutionJournal {
     else this.unwritten.start(path, after)
   }
 
+  /** Says that an execution goes on which was parked by an earlier start, whose code did not fit. It does now. */
+  resume(): void {
+    if (this.progress.parked?.has("") === true && !this.execution.halted) this.note(this.head("Resumed"))
+  }
+
   /** Queues an event to be written. What has an effect outside has to wait until it is `durable`. */
   note(event: JournalEvent, whenWritten?: () => void, answer?: RequestAnswer): void {
     const { progress } = this
-    if (
-      progress.parked !== undefined && progress.parked.size > 0 && progress.parked.has("") && !this.execution.halted &&
-      !isDecision(event)
-    ) {
-      // Parked by an earlier start, whose code did not fit. It does now.
-      this.note(this.head("Resumed"))
-    }
+    if (!isDecision(event)) this.resume()
     Progress.apply(progress, event)
     if (results.has(event._tag) && (event as ResultEvent).after >= 0) this.given++
     if (this.isLost) return
     this.unwritten = new Appended(
       this,
-      this.changedRecord(event.at),
+      this.changedRecord(event),
       progress.sequence,
       event,
       [],
-      whenWritten,
+      whenWritten ?? this.host.alerts?.whenWritten(progress.started.id, progress.sequence, event),
       undefined,
       answer
     )
@@ -119,14 +118,16 @@ export class ExecutionJournal {
     return this.durable
   }
 
-  private changedRecord(at: number): ExecutionRecord | undefined {
+  private changedRecord({ _tag, at }: JournalEvent): ExecutionRecord | undefined {
     const { progress, record } = this
+    const { cancelled } = progress
     const status = Progress.statusOf(progress)
     const reason = Progress.parkedReason(progress) ?? null
-    if (status === record.status && reason === record.reason && progress.cancelled === record.cancelled) {
-      return undefined
-    }
-    return this.record = { ...record, status, reason, cancelled: progress.cancelled, updatedAt: at }
+    const isAsItWas = status === record.status && reason === record.reason
+    // Causes are not read for each event.
+    const error = isAsItWas && _tag !== "Parked" && _tag !== "UnwindStarted" ? record.error : Progress.errorOf(progress)
+    if (isAsItWas && error === record.error && cancelled === record.cancelled) return undefined
+    return this.record = { ...record, status, reason, error, cancelled, updatedAt: at }
   }
 
   /* ------------------------------------------------------------------------------------------------ what is durable */

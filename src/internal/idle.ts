@@ -2,6 +2,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
+import type { Alerts } from "./alerts.ts"
 import type { RequestAnswer } from "./desk.ts"
 import type { Executions } from "./executions.ts"
 import type { Journals } from "./journals.ts"
@@ -19,11 +20,13 @@ export class Idle {
   private readonly journals: Journals
   private readonly executions: Executions
   private readonly clock: Clock.Clock
+  private readonly alerts: Alerts | undefined
 
-  constructor(journals: Journals, executions: Executions, clock: Clock.Clock) {
+  constructor(journals: Journals, executions: Executions, clock: Clock.Clock, alerts: Alerts | undefined) {
     this.journals = journals
     this.executions = executions
     this.clock = clock
+    this.alerts = alerts
   }
 
   /** Reads the journal of an execution, which nobody else starts, loads or changes meanwhile. */
@@ -53,6 +56,7 @@ export class Idle {
         ...record,
         status: Progress.statusOf(progress),
         reason: Progress.parkedReason(progress) ?? null,
+        error: Progress.errorOf(progress),
         cancelled: progress.cancelled,
         updatedAt: this.clock.currentTimeMillisUnsafe()
       }
@@ -67,6 +71,7 @@ export class Idle {
         written: () => {
           if (progress.finished === undefined) this.executions.setIdle(changed)
           else this.executions.end(record.id, { ...progress.finished, cancelled: progress.cancelled })
+          events.forEach((event, index) => this.alerts?.whenWritten(record.id, firstSequence + index, event)?.())
           resume(Effect.void)
         },
         lost: (error) => resume(Effect.fail(error)),

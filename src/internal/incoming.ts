@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Json } from "effect/Schema"
+import type { DecisionBy } from "./decisions.ts"
 import type { RequestAnswer } from "./desk.ts"
 import type { ExecutionJournal } from "./executionJournal.ts"
 import type { Haltable } from "./haltable.ts"
@@ -11,6 +12,9 @@ export class Incoming {
   private readonly journal: ExecutionJournal
   private signalWaiters: Array<{ readonly name: string; readonly wake: () => void }> | undefined = undefined
   private deciders: Map<string, () => void> | undefined = undefined
+  /** The steps whose resolutions have been looked at, and who waits for others. */
+  private judged: Set<string> | undefined = undefined
+  private judging: Set<() => void> | undefined = undefined
 
   constructor(execution: Haltable, journal: ExecutionJournal) {
     this.execution = execution
@@ -36,8 +40,8 @@ export class Incoming {
   }
 
   /** Takes a signal in. The effect returns when it is durable. */
-  receive(name: string, value: Json, answer?: RequestAnswer): Effect.Effect<void> {
-    this.journal.note({ ...this.journal.head("SignalReceived"), name, value }, undefined, answer)
+  receive(name: string, value: Json, by: DecisionBy, answer?: RequestAnswer): Effect.Effect<void> {
+    this.journal.note({ ...this.journal.head("SignalReceived"), name, value, ...by }, undefined, answer)
     const received = this.journal.durable
     const waiters = this.signalWaiters ?? []
     const index = waiters.findIndex((waiter) => waiter.name === name)
@@ -68,5 +72,28 @@ export class Incoming {
     this.journal.note(decision, undefined, answer)
     this.deciders?.get(decision.path)?.()
     return this.journal.durable
+  }
+
+  /** Says that the value which an operator has given for the step at `path` was taken, or refused. */
+  judge(path: string): void {
+    ;(this.judged ??= new Set()).add(path)
+    for (const look of this.judging ?? []) look()
+  }
+
+  /** Waits until the value which an operator has given for the step at `path` was taken or refused, or never will be. */
+  awaitJudgement(path: string): Effect.Effect<void> {
+    return Effect.ignoreCause(this.execution.wait<void>((resume) => {
+      const judging = this.judging ??= new Set()
+      const look = () => {
+        if (this.judged?.has(path) !== true) return
+        judging.delete(look)
+        resume(undefined)
+      }
+      judging.add(look)
+      look()
+      return () => {
+        judging.delete(look)
+      }
+    }))
   }
 }

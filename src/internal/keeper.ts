@@ -165,7 +165,7 @@ export class Keeper implements Journal {
   }
 
   private keepUnwind(frame: Frame, cause: Cause.Cause<unknown>, pending: ReadonlyArray<string>): Keeping {
-    const { definition, host, id, journal, progress } = this.execution
+    const { definition, host, journal, progress } = this.execution
     const recorded = progress.unwinds?.get(frame.path)
     if (recorded !== undefined) {
       return sameList(recorded.pending, pending)
@@ -173,7 +173,7 @@ export class Keeper implements Journal {
         : this.execution.mismatch(otherPending(frame.path, recorded.pending, pending))
     }
     // Where a crash came between, children of a saga that was cancelled are not cancelled yet.
-    const alone = frame.parent === undefined && progress.cancelled ? host.cancelChildren(id) : Effect.void
+    const alone = frame.parent === undefined && progress.cancelled ? host.cancelChildren(this.execution) : Effect.void
     // Nothing is decided by undoing nothing.
     if (pending.length === 0) return this.repeated ?? alone
     return Effect.andThen(

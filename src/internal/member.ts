@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import type { Json } from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { SagaStoreError } from "../SagaStoreError.ts"
+import { logged } from "./cause.ts"
 import { Client } from "./client.ts"
 import type { DecisionBy, DecisionKind, DecisionOptions, Refusal } from "./decisions.ts"
 import type { Definition } from "./definition.ts"
@@ -78,13 +79,11 @@ export class Member implements Runner {
     Effect.scoped(Effect.flatMap(this.own, ({ awaitEnd }) => awaitEnd)).pipe(
       Effect.matchCauseEffect({
         onSuccess: (error) => Effect.as(Effect.logInfo("The engine is on standby again."), error),
-        onFailure: (cause) => {
-          if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-          return Effect.as(
-            Effect.logError("The engine could not own its store. It tries again.", cause),
+        onFailure: (cause) =>
+          Effect.as(
+            logged("The engine could not own its store. It tries again.", cause),
             Option.getOrUndefined(Cause.findErrorOption(cause))
           )
-        }
       }),
       // Another one may be faster, and the store may be away for a while. What else keeps it from owning takes somebody to set it right.
       Effect.flatMap((error) =>
@@ -156,8 +155,8 @@ export class Member implements Runner {
     return this.useAgain((runner) => runner.cancel(id, by))
   }
 
-  signal(id: string, name: string, value: Json): Effect.Effect<Refusal | undefined, SagaStoreError> {
-    return this.use((runner) => runner.signal(id, name, value))
+  signal(id: string, name: string, value: Json, by: DecisionBy): Effect.Effect<Refusal | undefined, SagaStoreError> {
+    return this.use((runner) => runner.signal(id, name, value, by))
   }
 
   decide(

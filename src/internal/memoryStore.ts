@@ -5,6 +5,7 @@ import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import { Owned, OwnershipLost, SagaStoreError, Unavailable } from "../SagaStoreError.ts"
 import { Bell } from "./bell.ts"
+import * as Lists from "./memoryLists.ts"
 import {
   type Answer,
   answerRetention,
@@ -12,11 +13,13 @@ import {
   type EarlySignal,
   type ExecutionRecord,
   finishedStatuses,
+  type Inspection,
   isFinished,
   type Ownership,
   type Request,
   type SagaStore,
-  type StoredExecution
+  type StoredExecution,
+  unfinishedStatuses
 } from "./store.ts"
 
 export interface MemoryStore {
@@ -159,6 +162,8 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
         : Effect.fail(ownedError(owner))
     }))
 
+  const records = (): Array<ExecutionRecord> => Array.from(executions.values(), ({ record }) => record)
+
   const isKept = (record: ExecutionRecord): boolean => {
     const parent = record.parent === null ? undefined : keys.get(record.parent)
     return !isFinished(record.status) || (parent !== undefined && !isFinished(executions.get(parent)!.record.status))
@@ -174,32 +179,29 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
       })),
     unfinished: ({ after, limit }) =>
       whenOpen(Effect.sync(() =>
-        Array.from(executions.values())
-          .filter(({ record }) => record.key > after && !isFinished(record.status))
-          .toSorted((one, other) => one.record.key - other.record.key)
-          .slice(0, limit)
-          .map(snapshot)
+        Lists.list(records(), { statuses: unfinishedStatuses, order: "oldest", after, limit })
+          .map(({ key }) => snapshot(executions.get(key)!))
       )),
-    list: ({ before = Infinity, definition, limit = 100, statuses } = {}) =>
-      whenOpen(Effect.sync(() =>
-        Array.from(executions.values(), ({ record }) => record)
-          .filter((record) =>
-            record.key < before &&
-            (definition === undefined || record.definition === definition) &&
-            (statuses === undefined || statuses.includes(record.status))
-          )
-          .toSorted((one, other) => other.key - one.key)
-          .slice(0, limit)
-      )),
-    prune: ({ finishedBefore, statuses = finishedStatuses }) =>
+    list: (options = {}) => whenOpen(Effect.sync(() => Lists.list(records(), options))),
+    count: (filter = {}) => whenOpen(Effect.sync(() => Lists.count(records(), filter))),
+    counts: ({ since }) => whenOpen(Effect.sync(() => Lists.counts(records(), since))),
+    changed: (options) => whenOpen(Effect.sync(() => Lists.changed(records(), options))),
+    inspect: whenOpen(Effect.sync(() => ({
+      version: 0,
+      owner: owner === undefined ? undefined : inspected(owner),
+      unanswered: unanswered.size,
+      bytes: undefined
+    }))),
+    prune: ({ finishedBefore, onProgress, statuses = finishedStatuses }) =>
       whenOpen(Effect.sync(() => {
-        const pruned = Array.from(executions.values(), ({ record }) => record).filter((record) =>
+        const pruned = records().filter((record) =>
           record.updatedAt < finishedBefore && statuses.some((status) => status === record.status) && !isKept(record)
         )
         for (const { id, key } of pruned) {
           executions.delete(key)
           keys.delete(id)
         }
+        onProgress?.(pruned.length)
         return pruned.length
       })),
     existing: (ids) => whenOpen(Effect.sync(() => ids.filter((id) => keys.has(id)))),
@@ -254,6 +256,16 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
 })
 
 const snapshot = ({ events, record }: Execution): StoredExecution => ({ record, events: [...events] })
+
+/* It lives as long as this process, which is the only one that has the store. */
+const inspected = ({ name, since }: Owner): Inspection["owner"] => ({
+  name,
+  host: "",
+  pid: 0,
+  acquiredAt: since,
+  silence: 0,
+  isAlive: true
+})
 
 const closedError = (): SagaStoreError =>
   new SagaStoreError({ reason: new Unavailable({ store: name, problem: "closed", cause: undefined }) })

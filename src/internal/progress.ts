@@ -1,6 +1,7 @@
 import type { Json } from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { Status } from "./store.ts"
+import { kindOfCause, kindOfReason } from "./storedKind.ts"
 
 /*
  * The state of an execution: a fold over its journal. A running execution applies each event as it appends it, a recovered
@@ -33,6 +34,17 @@ export type Decision = EventOf<"Retried"> | EventOf<"Skipped"> | EventOf<"Resolv
 /** A decision, with what the compensation had failed with. */
 export type Decided = Decision & { readonly failure: Json }
 
+/** That an operator has given a value for a step that failed after the pivot. */
+export interface Resolution {
+  /** The number of its event. */
+  readonly sequence: number
+  readonly path: string
+  /** The request that asked for it, where that waits for what becomes of it. */
+  readonly request: string | undefined
+  /** Why the value was refused, when it was. */
+  refusal: string | undefined
+}
+
 export interface Signal {
   readonly name: string
   /** The number of the event that received it. */
@@ -62,8 +74,10 @@ export interface Progress {
   parked: Map<string, EventOf<"Parked">> | undefined
   /** Decisions on a compensation which has not ended since. */
   decisions: Map<string, Decided> | undefined
+  resolutions: Array<Resolution> | undefined
   committed: boolean
   cancelled: boolean
+  cancelledBy: EventOf<"CancelRequested"> | undefined
   finished: FinishedEvent | undefined
 }
 
@@ -78,8 +92,10 @@ export const make = (started: EventOf<"ExecutionStarted">): Progress => ({
   unwinds: undefined,
   parked: undefined,
   decisions: undefined,
+  resolutions: undefined,
   committed: false,
   cancelled: false,
+  cancelledBy: undefined,
   finished: undefined
 })
 
@@ -113,6 +129,27 @@ export const parkedReason = (progress: Progress): string | undefined =>
   progress.parked === undefined || progress.parked.size === 0
     ? undefined
     : Array.from(progress.parked.values(), (parked) => parked.reason).join(" ")
+
+const maxErrorLength = 200
+
+/**
+ * The kind of the error that the execution is parked for or, where it is not parked, that it failed with or is undone for.
+ */
+export const errorOf = (progress: Progress): string | null => {
+  const kind = errorKind(progress)
+  // Databases keep neither zero characters nor half of what takes two in UTF-16.
+  return kind?.slice(0, maxErrorLength).replaceAll(/[\0\p{Surrogate}]/gu, "") || null
+}
+
+const errorKind = ({ finished, parked, unwinds }: Progress): string | null => {
+  if (finished !== undefined) {
+    return finished._tag === "ExecutionCompleted" ? null : kindOfCause(finished.result)
+  }
+  const [first] = parked?.values() ?? []
+  if (first === undefined) return kindOfCause(unwinds?.get("")?.cause ?? null)
+  if (first.kind === "Mismatch" || first.kind === "NotRegistered") return first.kind
+  return first.kind === "CompensationFailed" ? kindOfCause(first.cause) : kindOfReason(first.cause)
+}
 
 /** Applies the next event. */
 export const apply = (progress: Progress, event: JournalEvent): void => {
@@ -183,12 +220,18 @@ export const apply = (progress: Progress, event: JournalEvent): void => {
       return
     case "CancelRequested":
       progress.cancelled = true
+      progress.cancelledBy = event
       return
     case "Parked":
       progress.decisions?.delete(event.path)
       ;(progress.parked ??= new Map()).set(event.path, event)
       // What was decided before has been done, in vain.
       progress.decisions?.delete(event.path)
+      if (event.kind === "FailedAfterPivot") {
+        // A step that was resolved has not failed since, so its value was refused.
+        const resolution = progress.resolutions?.findLast(({ path }) => path === event.path)
+        if (resolution !== undefined) resolution.refusal ??= event.reason
+      }
       if (event.kind === "CompensationFailed") {
         ;(progress.attempts ??= new Map()).set(compensationKey(event.path), {
           count: event.attempt,
@@ -203,6 +246,10 @@ export const apply = (progress: Progress, event: JournalEvent): void => {
       const parked = progress.parked?.get(event.path)
       if (parked?.kind === "CompensationFailed") {
         ;(progress.decisions ??= new Map()).set(event.path, { ...event, failure: parked.cause })
+      }
+      if (parked?.kind === "FailedAfterPivot" && event._tag === "Resolved") {
+        const { path, request } = event
+        ;(progress.resolutions ??= []).push({ sequence: progress.sequence, path, request, refusal: undefined })
       }
       progress.parked?.delete(event.path)
       return

@@ -3,15 +3,28 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { SagaStoreError } from "../SagaStoreError.ts"
+import type { Alerts } from "./alerts.ts"
 import type { Definitions } from "./definitions.ts"
 import type { Executions } from "./executions.ts"
 import type { Idle } from "./idle.ts"
 import type { Journals } from "./journals.ts"
 import { head } from "./journalText.ts"
 import type { Loader } from "./loader.ts"
-import { type ExecutionRecord, type SagaStore, type StoredExecution, unfinishedStatuses } from "./store.ts"
+import {
+  type ExecutionRecord,
+  type Position,
+  type SagaStore,
+  type StoredExecution,
+  unfinishedStatuses
+} from "./store.ts"
 
 const pageSize = 500
+
+/** Unfinished executions, and where the ones that follow begin. */
+interface Page {
+  readonly found: ReadonlyArray<StoredExecution>
+  readonly last: Position | undefined
+}
 
 /** Goes on with what is unfinished in the store, and from then on parks what no definition is registered for. */
 export class Recovery {
@@ -21,8 +34,11 @@ export class Recovery {
   private readonly executions: Executions
   private readonly loader: Loader
   private readonly idle: Idle
+  private readonly alerts: Alerts | undefined
   private readonly registrationTimeout: Duration.Duration
   private readonly clock: Clock.Clock
+  /** What this engine starts has higher keys, also where the store has to be read again. */
+  private readonly lastKey: number
 
   constructor(options: {
     readonly store: SagaStore["Service"]
@@ -31,6 +47,7 @@ export class Recovery {
     readonly executions: Executions
     readonly loader: Loader
     readonly idle: Idle
+    readonly alerts: Alerts | undefined
     readonly registrationTimeout: Duration.Duration
     readonly clock: Clock.Clock
   }) {
@@ -40,34 +57,37 @@ export class Recovery {
     this.executions = options.executions
     this.loader = options.loader
     this.idle = options.idle
+    this.alerts = options.alerts
     this.registrationTimeout = options.registrationTimeout
     this.clock = options.clock
+    this.lastKey = options.executions.lastKey
   }
 
   readonly run: Effect.Effect<never, SagaStoreError> = Effect.suspend(() =>
     Effect.retry(
       Effect.tapError(
-        this.recover,
+        this.recover(),
         (error) => Effect.logError(`Unfinished executions could not be read. ${error.message}`)
       ),
       { while: (error) => error.isTransient, schedule: Schedule.spaced("1 second") }
     )
   )
 
-  private readonly recover: Effect.Effect<never, SagaStoreError> = Effect.gen({ self: this }, function*() {
-    let after = 0
-    const { lastKey } = this.executions
-    while (after < lastKey) {
-      const page = yield* Effect.catchIf(
-        this.store.unfinished({ after, limit: pageSize }),
-        (error) => error.reason._tag === "Corrupt",
-        () => this.readOneByOne(after)
-      )
-      if (page.length === 0) break
-      for (const { events, record } of page) {
-        after = record.key
-        if (after > lastKey) break
-        if (this.executions.isSettled(record.id)) continue
+  private readonly recover = Effect.fnUntraced({ self: this }, function*(
+    this: Recovery
+  ): Effect.fn.Return<never, SagaStoreError> {
+    // What is started meanwhile comes after it, unless the clock was set back.
+    const [end] = yield* this.store.list({ statuses: unfinishedStatuses, limit: 1 })
+    let after: Position | undefined
+    let isRead = end === undefined
+    while (!isRead) {
+      const page: Page = yield* this.readPage(after)
+      after = page.last
+      isRead = end === undefined || after === undefined || !isBefore(after, end)
+      for (const { events, record } of page.found) {
+        if (record.status === "Parked" && record.key <= this.lastKey) this.alerts?.repeat(record.id, events.length)
+        // This owner started it. The clock was set back where an older one comes after it, so it ends nothing.
+        if (record.key > this.lastKey || this.executions.isSettled(record.id)) continue
         // Whoever has it open may leave it without running it.
         if (this.journals.isHeld(record.id)) yield* Effect.forkChild(this.loader.loadOrLog(record.id))
         else yield* this.loader.resume(record, events)
@@ -83,25 +103,31 @@ export class Recovery {
     ))
   })
 
+  private readPage(after: Position | undefined): Effect.Effect<Page, SagaStoreError> {
+    return Effect.catchIf(
+      Effect.map(
+        this.store.unfinished({ after, limit: pageSize }),
+        (found) => ({ found, last: found.at(-1)?.record })
+      ),
+      (error: SagaStoreError) => error.reason._tag === "Corrupt",
+      () => this.readOneByOne(after)
+    )
+  }
+
   /* A journal that can't be read does not keep the others from going on. */
-  private readOneByOne(after: number): Effect.Effect<ReadonlyArray<StoredExecution>, SagaStoreError> {
+  private readOneByOne(after: Position | undefined): Effect.Effect<Page, SagaStoreError> {
     return Effect.gen({ self: this }, function*() {
-      const readable: Array<StoredExecution> = []
-      let before: number | undefined
-      while (true) {
-        const page = yield* this.store.list({ statuses: unfinishedStatuses, before })
-        for (const record of page) {
-          if (record.key <= after) continue
-          const found = yield* Effect.catch(this.store.find(record.id), (error) => {
-            this.executions.setIdle(record)
-            return Effect.as(Effect.logError(`${error.message} Execution ${record.id} stays as it is.`), undefined)
-          })
-          if (found !== undefined) readable.push(found)
-        }
-        if (page.length === 0 || page.at(-1)!.key <= after) break
-        before = page.at(-1)!.key
+      const found: Array<StoredExecution> = []
+      const page = yield* this.store.list({ statuses: unfinishedStatuses, order: "oldest", after, limit: pageSize })
+      for (const record of page) {
+        if (record.key > this.lastKey) continue
+        const readable = yield* Effect.catch(this.store.find(record.id), (error) => {
+          this.executions.setIdle(record)
+          return Effect.as(Effect.logError(`${error.message} Execution ${record.id} stays as it is.`), undefined)
+        })
+        if (readable !== undefined) found.push(readable)
       }
-      return readable.toReversed()
+      return { found, last: page.at(-1) }
     })
   }
 
@@ -125,7 +151,9 @@ export class Recovery {
                 reason,
                 cause: null
               }]),
-              Effect.logError(`Execution ${record.id} is parked. ${reason}`)
+              this.alerts?.isLogged === true
+                ? Effect.void
+                : Effect.logError(`Execution ${record.id} is parked. ${reason}`)
             )
       )
     }, { discard: true })
@@ -135,6 +163,9 @@ export class Recovery {
     return this.clock.currentTimeMillisUnsafe()
   }
 }
+
+const isBefore = (one: Position, other: Position): boolean =>
+  one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.key < other.key)
 
 const unregistered = ({ definition, version }: ExecutionRecord, versions: ReadonlyArray<number>): string =>
   versions.length === 0

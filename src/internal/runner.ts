@@ -3,6 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import { Corrupt, SagaStoreError } from "../SagaStoreError.ts"
+import type * as Attributes from "./attributes.ts"
 import type { DecisionBy, DecisionKind, DecisionOptions, Refusal } from "./decisions.ts"
 import { decodeEvents } from "./journalText.ts"
 import type * as Progress from "./progress.ts"
@@ -21,6 +22,7 @@ export interface ChildCall {
   readonly definition: string
   readonly version: number
   readonly payload: Schema.Json
+  readonly attributes?: Attributes.Stored | undefined
 }
 
 export interface StartCall extends ChildCall {
@@ -45,7 +47,8 @@ export interface Runner {
   readonly signal: (
     id: string,
     name: string,
-    value: Schema.Json
+    value: Schema.Json,
+    by: DecisionBy
   ) => Effect.Effect<Refusal | undefined, SagaStoreError>
   /** Decides on what an execution is parked for: all of it, or the step at `path`. */
   readonly decide: (
@@ -82,23 +85,32 @@ const isLast = (event: JournalEvent): event is Progress.FinishedEvent =>
 
 /* ------------------------------------------------------------------------------------------------ requests */
 
-const by = { operator: Schema.optionalKey(Schema.String), comment: Schema.optionalKey(Schema.String) }
+const by = { operator: Schema.optionalKey(Schema.String), reason: Schema.optionalKey(Schema.String) }
 
-/** What a client asks for, as it is stored. `v` is the version of the shape. */
+/** What a client asks for, as it is stored. `v` is the version of the shape; a `plain` value came through no payload codec. */
 export const Asked = Schema.Union([
   Schema.TaggedStruct("Start", {
     v: Schema.Literal(1),
     definition: Schema.String,
     version: Schema.Number,
-    payload: Schema.Json
+    payload: Schema.Json,
+    attributes: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
   }),
-  Schema.TaggedStruct("Signal", { v: Schema.Literal(1), name: Schema.String, value: Schema.Json }),
+  Schema.TaggedStruct("Signal", {
+    v: Schema.Literal(1),
+    name: Schema.String,
+    value: Schema.Json,
+    plain: Schema.optionalKey(Schema.Literal(true)),
+    ...by
+  }),
   Schema.TaggedStruct("Cancel", { v: Schema.Literal(1), ...by }),
   Schema.TaggedStruct("Decide", {
     v: Schema.Literal(1),
     kind: Schema.Literals(["Retried", "Skipped", "Resolved"]),
     path: Schema.optionalKey(Schema.String),
     value: Schema.Json,
+    hasValue: Schema.optionalKey(Schema.Literal(true)),
+    plain: Schema.optionalKey(Schema.Literal(true)),
     ...by
   })
 ])
@@ -110,6 +122,12 @@ export const Outcome = Schema.Union([
   Schema.TaggedStruct("Done", {}),
   Schema.TaggedStruct("NotFound", {}),
   Schema.TaggedStruct("AlreadyFinished", { status: Schema.String }),
+  Schema.TaggedStruct("NotParked", { status: Schema.String }),
+  Schema.TaggedStruct("WrongStep", {
+    path: Schema.optionalKey(Schema.String),
+    parked: Schema.Array(Schema.String)
+  }),
+  Schema.TaggedStruct("InvalidValue", { path: Schema.String, detail: Schema.String }),
   Schema.TaggedStruct("NotApplicable", { detail: Schema.String })
 ])
 

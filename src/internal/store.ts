@@ -63,8 +63,15 @@ export const ExecutionRecord = Schema.Struct({
   status: Status,
   /** Whether somebody asked to cancel it. */
   cancelled: Schema.Boolean,
-  /** Why it is parked, or why it failed, in one line. */
+  /** Why it is parked, in one line. */
   reason: Schema.NullOr(Schema.String),
+  /**
+   * The kind of the error that it is parked for or, where it is not parked, that it failed with: its `_tag`, or the name
+   * of its class. `null` where there is none, and where a payload codec has made it unreadable. At most 200 characters.
+   */
+  error: Schema.NullOr(Schema.String),
+  /** What lists look for, as `attributes` of its definition gave it. */
+  attributes: Schema.Record(Schema.String, Schema.String),
   /** The execution that started this one as its child. */
   parent: Schema.NullOr(Schema.String),
   createdAt: Schema.Int,
@@ -196,18 +203,92 @@ export interface EndedExecution {
 }
 
 /**
- * Which executions to list: those that match all that is given, newest first, from `before` on.
+ * Some of the executions in a store: those for which all that is given is so. Times are milliseconds since the epoch.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ListOptions {
+export interface ExecutionFilter {
   readonly statuses?: ReadonlyArray<Status> | undefined
   readonly definition?: string | undefined
-  /** Lists executions with smaller keys than this one: the last of the page before. */
-  readonly before?: number | undefined
+  /** What their ids begin with. */
+  readonly idPrefix?: string | undefined
+  /** Created at this time or later. */
+  readonly createdFrom?: number | undefined
+  /** Created before this time. */
+  readonly createdBefore?: number | undefined
+  /** Whose `updatedAt` is before this time. */
+  readonly updatedBefore?: number | undefined
+  /** The `error` of the record. */
+  readonly error?: string | undefined
+  /** Search attributes that they have, with just these values. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined
+}
+
+/** The place of an execution in lists, which are in order of `createdAt`, then of `key`. */
+export type Position = Pick<ExecutionRecord, "createdAt" | "key">
+
+/**
+ * A page of a list of executions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListOptions extends ExecutionFilter {
+  /** Default `"newest"`: the one that was created last comes first. */
+  readonly order?: "newest" | "oldest" | undefined
+  /** Lists what comes after this one in the order: the last of the page before. */
+  readonly after?: Position | undefined
   /** Default 100. */
   readonly limit?: number | undefined
+}
+
+/**
+ * How many executions there are, and how many have begun and ended of late.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counts {
+  /** Only those of which there are some, in order of definitions, then of statuses as `Status` has them. */
+  readonly groups: ReadonlyArray<{
+    readonly definition: string
+    readonly status: Status
+    readonly count: number
+  }>
+  /** The parked one whose `updatedAt` is the earliest. */
+  readonly oldestParked: ExecutionRecord | undefined
+  /** How many were created since the time that was given. */
+  readonly started: number
+  /** How many have ended since then. */
+  readonly ended: Readonly<Record<"Completed" | "Compensated" | "Failed", number>>
+}
+
+/**
+ * What a store says of itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inspection {
+  /** The number of the last migration of its tables; 0 where it has none. */
+  readonly version: number
+  /** The engine that has the store, or had it last and did not give it back. */
+  readonly owner: {
+    readonly name: string
+    readonly host: string
+    readonly pid: number
+    /** Milliseconds since the epoch. */
+    readonly acquiredAt: number
+    /** For how long it has given no sign of life, in milliseconds. It gives one each second. */
+    readonly silence: number
+    /** Whether it counts as alive. Where it does not, the next engine takes the store. */
+    readonly isAlive: boolean
+  } | undefined
+  /** How many requests have no answer. */
+  readonly unanswered: number
+  /** How much room it takes on its disk, in bytes; undefined where it has none. */
+  readonly bytes: number | undefined
 }
 
 /**
@@ -221,6 +302,8 @@ export interface PruneOptions {
   readonly statuses?: ReadonlyArray<"Completed" | "Compensated" | "Failed"> | undefined
   /** Executions that finished before this time, in milliseconds since the epoch. */
   readonly finishedBefore: number
+  /** Is told now and then how many were deleted so far. */
+  readonly onProgress?: ((deleted: number) => void) | undefined
 }
 
 /**
@@ -244,12 +327,25 @@ export class SagaStore extends Context.Service<SagaStore, {
   readonly find: (id: string) => Effect.Effect<StoredExecution | undefined, SagaStoreError>
   /** Those of these ids for which there are executions. */
   readonly existing: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, SagaStoreError>
-  /** Unfinished executions with their journals, in ascending order of keys above `after`, at most `limit`. */
+  /** Unfinished executions with their journals, oldest first, after the one at `after`, at most `limit`. */
   readonly unfinished: (options: {
-    readonly after: number
+    readonly after: Position | undefined
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<StoredExecution>, SagaStoreError>
   readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<ExecutionRecord>, SagaStoreError>
+  readonly count: (filter?: ExecutionFilter) => Effect.Effect<number, SagaStoreError>
+  /** `since` is in milliseconds since the epoch. */
+  readonly counts: (options: { readonly since: number }) => Effect.Effect<Counts, SagaStoreError>
+  /**
+   * Executions whose `updatedAt` is `from` or later, in order of `updatedAt`, then of `key`, after the one at `after`, at
+   * most `limit`.
+   */
+  readonly changed: (options: {
+    readonly from: number
+    readonly after?: Pick<ExecutionRecord, "updatedAt" | "key"> | undefined
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<ExecutionRecord>, SagaStoreError>
+  readonly inspect: Effect.Effect<Inspection, SagaStoreError>
   /**
    * Deletes finished executions, and returns how many. Never one that is not finished, nor one whose parent is not: the
    * parent may still have to read how it ended. Executions are deleted in parts, each wholly or not at all.

@@ -157,7 +157,7 @@ class Draft {
         return
       }
       case "CancelRequested":
-        entries.push({ _tag: "CancelRequest", ...head, ...decidedBy(event) })
+        entries.push({ _tag: "CancelRequest", ...head, ...this.decidedBy(event) })
         return
       case "Parked": {
         // Another start of its engine may have parked it for another reason.
@@ -179,7 +179,7 @@ class Draft {
           on: parked?.kind ?? null,
           path: event.path,
           value: event._tag === "Resolved" && event.value !== null ? reader.stored(event.value) : null,
-          ...decidedBy(event)
+          ...this.decidedBy(event)
         })
         return
       case "Resumed":
@@ -232,6 +232,11 @@ class Draft {
 
   private place({ path }: { readonly path: string }) {
     return { path, compensationOf: this.history.compensationAround(path) }
+  }
+
+  private decidedBy({ operator, reason }: { readonly operator?: string; readonly reason?: string }) {
+    const { redacts } = this.reader
+    return { operator: redacts ? null : operator ?? null, reason: redacts ? null : reason ?? null }
   }
 
   private waitOf(
@@ -288,15 +293,14 @@ const end = <State>(
   entry.endedAt = at
 }
 
-const decidedBy = ({ comment, operator }: { readonly operator?: string; readonly comment?: string }) => ({
-  operator: operator ?? null,
-  comment: comment ?? null
-})
-
 const isCode = (kind: ParkedEvent["kind"]): boolean => kind === "Mismatch" || kind === "NotRegistered"
 
 /* The sentences of an engine hold messages, inputs and values. This is what they begin with. */
-const redactedReason = (started: Started, { kind, path, reason }: ParkedEvent, cause: Model.Cause | null): string => {
+export const redactedReason = (
+  started: Started,
+  { kind, path, reason }: ParkedEvent,
+  cause: Model.Cause | null
+): string => {
   const kinds = cause?._tag === "Failures" ? cause.failures.flatMap(kindsOf) : []
   const why = kinds.length === 0 ? "" : `: ${kinds.join(", ")}`
   switch (kind) {

@@ -230,7 +230,7 @@ const place = {
 
 const decidedBy = {
   operator: Schema.NullOr(Schema.String),
-  comment: Schema.NullOr(Schema.String)
+  reason: Schema.NullOr(Schema.String)
 }
 
 /**

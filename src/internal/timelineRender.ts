@@ -3,6 +3,7 @@ import { forwardSection } from "./timelineForward.ts"
 import type * as Model from "./timelineModel.ts"
 import { type Context, due } from "./timelineRows.ts"
 import {
+  commandLine,
   cut,
   duration,
   emptyLine,
@@ -24,14 +25,15 @@ export interface Options {
   readonly now: number
   readonly width: number
   readonly colors: boolean
+  readonly program: string
 }
 
 const minWidth = 72
 const maxName = 200
 const maxParked = 20
 
-export const render = (timeline: Model.SagaTimeline, { colors, now, width }: Options): string => {
-  const context: Context = { timeline, now, width: Math.max(minWidth, width) }
+export const render = (timeline: Model.SagaTimeline, { colors, now, program, width }: Options): string => {
+  const context: Context = { timeline, now, program, width: Math.max(minWidth, width) }
   return [
     ...head(context),
     emptyLine,
@@ -47,9 +49,11 @@ export const render = (timeline: Model.SagaTimeline, { colors, now, width }: Opt
 const head = (context: Context): ReadonlyArray<Line> => {
   const { now, timeline, width } = context
   const { execution, parked, payload } = timeline
-  const { definition, endedAt, parent, since, startedAt, version } = execution
+  const { definition, endedAt, id, parent, since, startedAt, version } = execution
   return [
-    ...wrap(headline(timeline), width, 4).map((text) => line([statusStyle[execution.status], text])),
+    ...wrap(headline(timeline, `Execution "${cut(id, maxName)}"`), width, 4).map((text) =>
+      line([statusStyle[execution.status], text])
+    ),
     emptyLine,
     ...parked.slice(0, maxParked).flatMap(({ reason }) => wrapped("why", reason, width)),
     ...(endedAt === null
@@ -79,10 +83,9 @@ const statusStyle: Record<Model.SagaTimeline["execution"]["status"], Style> = {
   Failed: "red"
 }
 
-/* In the words of `SagaReport`. */
-const headline = (timeline: Model.SagaTimeline): string => {
-  const { execution: { cancelled, id, status }, parked, pivot, remaining } = timeline
-  const name = `Execution "${cut(id, maxName)}"`
+/** What became of it, in the words of `SagaReport`. The sentence is about `name`. */
+export const headline = (timeline: Model.SagaTimeline, name: string): string => {
+  const { execution: { cancelled, status }, parked, pivot, remaining } = timeline
   const left = remaining.filter(({ state }) => isLost(state))
   switch (status) {
     case "Running":
@@ -217,17 +220,17 @@ const decisionWords: Record<Model.Decision["decision"], string> = {
   Resolved: "resolved by hand"
 }
 
-const by = ({ comment, operator }: { readonly operator: string | null; readonly comment: string | null }): string =>
-  `${operator === null ? "" : `, by ${cut(operator, maxName)}`}${comment === null ? "" : `: ${comment}`}`
+const by = ({ reason, operator }: { readonly operator: string | null; readonly reason: string | null }): string =>
+  `${operator === null ? "" : `, by ${cut(operator, maxName)}`}${reason === null ? "" : `: ${reason}`}`
 
 /* ------------------------------------------------------------------------------------------------- what can be done */
 
 const actionSection = (context: Context): ReadonlyArray<Line> => {
-  const { timeline, width } = context
+  const { program, timeline, width } = context
   const { actions, execution: { endedAt, id, status }, parked } = timeline
   const text = (text: string): ReadonlyArray<Line> => hanging([["plain", "  "]], text, width, 6)
   const shown = (action: Model.Action): ReadonlyArray<Line> => [
-    wholeLine(["cyan", `  ${commandOf(action.action, id, optionsOf(action))}`]),
+    wholeLine(["cyan", `  ${commandLine(program, action.action, id, optionsOf(action))}`]),
     ...hanging([["plain", "      "]], action.effect, width, 6)
   ]
   return [
@@ -242,7 +245,7 @@ const actionSection = (context: Context): ReadonlyArray<Line> => {
     ...(parked.length > maxParked ? text(`... and ${parked.length - maxParked} more that it is parked for.`) : []),
     ...actions.flatMap(shown),
     ...runningChildren(timeline).flatMap((child) => [
-      wholeLine(["cyan", `  ${commandOf("show", child, [])}`]),
+      wholeLine(["cyan", `  ${commandLine(program, "show", child)}`]),
       ...hanging([["plain", "      "]], "Shows the child that it waits for.", width, 6)
     ])
   ]
@@ -284,10 +287,5 @@ const afterEnd = (timeline: Model.SagaTimeline): ReadonlyArray<string> => {
 const optionsOf = ({ action, needsValue, path }: Model.Action): ReadonlyArray<string> => [
   ...(path === null ? [] : path.startsWith("-") ? [`--path=${shellWord(path)}`] : ["--path", shellWord(path)]),
   ...(needsValue ? ["--value", "JSON"] : []),
-  ...(action === "skip" ? [`--reason "..."`] : [])
+  ...(action === "skip" || action === "resolve" ? [`--reason "..."`] : [])
 ]
-
-const commandOf = (command: string, id: string, options: ReadonlyArray<string>): string => {
-  const words = id.startsWith("-") ? [...options, "--", shellWord(id)] : [shellWord(id), ...options]
-  return ["effect-saga", command, ...words].join(" ")
-}

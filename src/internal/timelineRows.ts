@@ -1,6 +1,17 @@
 import { causeLines, causeSummary, storedText } from "./timelineFailure.ts"
 import type * as Model from "./timelineModel.ts"
-import { cut, cutMiddle, duration, instant, lengthOf, type Line, line, type Style } from "./timelineText.ts"
+import {
+  commandLine,
+  cut,
+  cutMiddle,
+  duration,
+  instant,
+  lengthOf,
+  type Line,
+  line,
+  type Style,
+  wholeLine
+} from "./timelineText.ts"
 
 /* One row for each thing that happened, in a table: when, where, how long it took, and what became of it. */
 
@@ -8,6 +19,8 @@ export interface Context {
   readonly timeline: Model.SagaTimeline
   readonly now: number
   readonly width: number
+  /** What commands begin with. */
+  readonly program: string
 }
 
 export interface Row {
@@ -231,12 +244,15 @@ export const undoneByHand = "undone by hand"
 
 export const attemptLines = (attempts: ReadonlyArray<Model.Attempt>, context: Context): ReadonlyArray<Line> => {
   if (attempts.length < 2 && attempts[0]?.retryAt == null) return []
-  const first = attempts.length > maxAttempts ? 2 : maxAttempts
-  const last = attempts.length > maxAttempts ? attempts.slice(first - maxAttempts) : []
+  // A line that says that one is left out takes as much room.
+  const isLong = attempts.length > maxAttempts + 1
+  const first = isLong ? 2 : attempts.length
+  const last = isLong ? attempts.slice(first - maxAttempts) : []
   const hidden = attempts.length - last.length - first
+  const history = commandLine(context.program, "history", context.timeline.execution.id)
   return [
     ...attempts.slice(0, first).map((attempt) => attemptLine(attempt, context)),
-    ...(hidden > 0 ? [line(["dim", `${indent}... ${hidden} more attempts`])] : []),
+    ...(hidden > 0 ? [wholeLine(["dim", `${indent}... ${hidden} more attempts: see ${history}`])] : []),
     ...last.map((attempt) => attemptLine(attempt, context))
   ]
 }

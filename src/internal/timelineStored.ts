@@ -2,6 +2,8 @@ import * as Exit from "effect/Exit"
 import type { Json } from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import { decodeStored } from "./codec.ts"
+import { mask } from "./redaction.ts"
+import { isObject, kindOf, tagOf } from "./storedKind.ts"
 import type { Cause, Failure, Result, Stored } from "./timelineModel.ts"
 
 /*
@@ -25,10 +27,10 @@ export const makeReader = (
   events: ReadonlyArray<JournalEvent>,
   { redact, sealed = isSealed(events) }: { readonly redact: boolean; readonly sealed?: boolean | undefined }
 ): Reader => {
-  const clear = (json: Json): Stored => redact ? { _tag: "Redacted" } : { _tag: "Json", json }
+  const clear = (json: Json): Stored => redact ? { _tag: "Redacted" } : { _tag: "Json", json: mask(json) }
   const stored = (json: Json): Stored => sealed ? { _tag: "Sealed" } : clear(json)
   const cause = (json: Json): Cause =>
-    (sealed ? undefined : causeOf(json, redact ? kindOf : failureOf)) ?? { _tag: "Sealed" }
+    (sealed ? undefined : causeOf(mask(json), redact ? kindsOf : failureOf)) ?? { _tag: "Sealed" }
   return {
     redacts: redact,
     stored,
@@ -92,12 +94,10 @@ const failureOf: Read = (kind, error, depth) => {
 }
 
 /* What kind of error it is, and nothing of what it holds. */
-const kindOf: Read = (kind, error, depth) => {
+const kindsOf: Read = (kind, error, depth) => {
   if (!isObject(error)) return { kind, ...nothing }
-  const incomplete = depth >= maxDepth ? undefined : notUndone(kind, error, kindOf, depth)
-  // A name is that of a class where a stack comes with it, and may be a field of an error that is a plain object.
-  const tag = typeof error._tag === "string" || typeof error.stack === "string" ? tagOf(error) : null
-  return incomplete ?? { kind, ...nothing, tag }
+  const incomplete = depth >= maxDepth ? undefined : notUndone(kind, error, kindsOf, depth)
+  return incomplete ?? { kind, ...nothing, tag: kindOf(error) }
 }
 
 /* `CompensationFailed` and `CommittedIncomplete`. Their reports tell what the timeline itself tells. */
@@ -119,17 +119,11 @@ const notUndone = (
   return { kind, ...nothing, tag: _tag, because, compensations }
 }
 
-const tagOf = ({ _tag, message, name }: { readonly [key: string]: Json }): string | null =>
-  typeof _tag === "string" ? _tag : typeof message === "string" && typeof name === "string" ? name : null
-
 const framesOf = (stack: string): ReadonlyArray<string> =>
   stack.split("\n").flatMap((line) => /^\s+at /.test(line) ? [line.trim()] : [])
 
 const optional = (key: string, json: Json | undefined): { readonly [key: string]: Json } | undefined =>
   json === undefined ? undefined : { [key]: json }
-
-const isObject = (json: Json): json is { readonly [key: string]: Json } =>
-  typeof json === "object" && json !== null && !Array.isArray(json)
 
 /* ------------------------------------------------------------------------------------------------- sealed or not */
 

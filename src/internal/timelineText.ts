@@ -1,4 +1,5 @@
 import type { Json } from "effect/Schema"
+import { isMark, redacted } from "./redaction.ts"
 
 /*
  * Texts for a terminal. What is shown comes from users, who may have written anything: a character that a terminal would
@@ -136,6 +137,10 @@ const writeJson = (json: Json, out: { text: string }, length: number, depth: num
     out.text += String(json)
     return
   }
+  if (isMark(json)) {
+    out.text += redacted
+    return
+  }
   const isList = Array.isArray(json)
   if (depth > 20) {
     out.text += isList ? `[${mark}]` : `{${mark}}`
@@ -174,6 +179,17 @@ export const duration = (millis: number): string => {
     .filter(([count], index) => index === 0 || count !== 0)
     .map(([count, unit]) => `${count}${unit}`)
     .join(" ")
+}
+
+/** A command that is about one execution. An id that begins with a dash comes after all options. */
+export const commandLine = (
+  program: string,
+  command: string,
+  id: string,
+  options: ReadonlyArray<string> = []
+): string => {
+  const words = id.startsWith("-") ? [...options, "--", shellWord(id)] : [shellWord(id), ...options]
+  return [program, command, ...words].join(" ")
 }
 
 /** A text as one word of a shell, whatever is in it. */

@@ -4,7 +4,8 @@
  * **Details**
  *
  * - The tables are in a schema of their own, `effect_saga` unless another one is named. They are created with the first
- *   start, which needs the right to, and read by whoever may. `docs/schema.md` explains them.
+ *   start, and upgraded with that of a later version, which needs the right to; with `migrate: false` they are not. They are
+ *   read by whoever may. `docs/schema.md` explains them.
  * - A commit is one statement: what it writes is there wholly or not at all, and durable when it returns.
  * - While the server restarts or is away for a moment, calls wait for it. A commit whose answer got lost is looked for
  *   before it is repeated, so nothing is written twice, and nothing is taken for written that is not.

@@ -37,7 +37,7 @@ import type { Settings } from "./settings.ts"
 const heartbeat = "1 second"
 
 /* Without a beat for so many milliseconds, an owner counts as dead. With the time between two looks it stays below 5000. */
-const lease = 4000
+export const lease = 4000
 
 /* The same for an owner that had not been heard of for that long when it was looked at first. */
 const shortLease = 1500
@@ -127,7 +127,7 @@ const lookAt = ({ attempts, lines, settings }: Context): Effect.Effect<Look, Sag
   )
 
 /* The server can't have been told of a beat before it was started. */
-const readOwner = (settings: Settings, session: Session): Effect.Effect<OwnerRow, SqlError | SagaStoreError> =>
+export const readOwner = (settings: Settings, session: Session): Effect.Effect<OwnerRow, SqlError | SagaStoreError> =>
   Effect.flatMap(
     session.query(`
       SELECT epoch::float8 AS epoch, store::text AS store, claim::text AS claim, name, host, pid, process,

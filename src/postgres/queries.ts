@@ -1,26 +1,27 @@
-import * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
-import { finishedStatuses, type ListOptions, Status, unfinishedStatuses } from "../internal/store.ts"
+import { type ExecutionRecord, finishedStatuses, type Position, unfinishedStatuses } from "../internal/store.ts"
+import * as Listing from "./listing.ts"
 import { recordColumns } from "./rows.ts"
-import { type Row, type Session, texts, whole } from "./session.ts"
+import { texts, whole } from "./session.ts"
+import { Statement } from "./wanted.ts"
 
 /*
  * What is read from the tables, and how it is found.
- *
- * An index has executions in order of status, definition and key. In each pair of status and definition they are in order
- * of keys, so a page of each pair is enough to make a page of all. A page is asked for as a part of the whole order: else
- * the server may think that it is found sooner among all keys.
  *
  * A plan is made when nobody may have counted the rows yet, and is kept. So a statement leaves no choice of what to look
  * things up by: what else a row has to be is asked when it is found.
  */
 
-export type Rows = (session: Session) => Effect.Effect<ReadonlyArray<Row>, SqlError>
+type Rows = Listing.Rows
 
-export interface Queries {
+export interface Queries extends Listing.Listing {
   readonly find: (id: string) => Rows
-  readonly unfinished: (after: number, limit: number) => Rows
-  readonly list: (options: ListOptions) => Rows
+  readonly unfinished: (after: Position | undefined, limit: number) => Rows
+  readonly counts: (since: number) => Rows
+  readonly changed: (
+    from: number,
+    after: Pick<ExecutionRecord, "updatedAt" | "key"> | undefined,
+    limit: number
+  ) => Rows
   readonly existing: (ids: ReadonlyArray<string>) => Rows
   readonly ended: (ids: ReadonlyArray<string>) => Rows
   readonly requests: (execution: string | undefined, limit: number | undefined) => Rows
@@ -31,49 +32,38 @@ export const make = (schema: string): Queries => {
   const executions = `${schema}.executions`
   const events = `${schema}.events`
 
-  const journals = `
+  const journals = (order: string) => `
     SELECT ${recordColumns}, coalesce(journal.numbers, '{}') AS numbers, coalesce(journal.events, '{}') AS events
     FROM found JOIN ${executions} AS e ON e.key = found.key LEFT JOIN LATERAL (
       SELECT array_agg(seq ORDER BY seq) AS numbers, array_agg(event ORDER BY seq) AS events
       FROM ${events} WHERE execution = e.key
     ) AS journal ON true
-    ORDER BY e.key`
+    ORDER BY ${order}`
 
-  const byId = `WITH found AS (SELECT key FROM ${executions} WHERE id = $1) ${journals}`
+  const byId = `WITH found AS (SELECT key FROM ${executions} WHERE id = $1) ${journals("found.key")}`
 
-  /* Each status in $1 with each definition that has it, one after another. */
-  const pairs = `pairs (status, definition) AS (
-      SELECT status, (SELECT min(definition) FROM ${executions} AS e WHERE e.status = given.status)
-      FROM unnest($1::text[]) AS given (status)
-      UNION ALL
-      SELECT status, (
-        SELECT min(definition) FROM ${executions} AS e WHERE e.status = pairs.status AND e.definition > pairs.definition
-      ) FROM pairs WHERE definition IS NOT NULL
-    )`
+  const parked = `
+    WITH parked AS MATERIALIZED (SELECT key, updated_at FROM ${executions} WHERE status = 'Parked')
+    SELECT ${recordColumns} FROM (SELECT key FROM parked ORDER BY updated_at, key LIMIT 1) AS oldest
+    JOIN ${executions} AS e ON e.key = oldest.key`
+  const counts = `
+    SELECT (
+      SELECT coalesce(json_agg(groups), '[]') FROM (
+        SELECT definition, status, count(*) FROM ${executions} GROUP BY status, definition
+      ) AS groups
+    )::text AS groups,
+    (SELECT row_to_json(oldest) FROM (${parked}) AS oldest)::text AS "oldestParked",
+    (SELECT count(*) FROM ${executions} WHERE (created_at, key) > ($1, 0))::float8 AS started,
+    (
+      SELECT coalesce(json_agg(ended), '[]') FROM (
+        SELECT status, count(*) FROM ${executions}
+        WHERE (updated_at, key) > ($1, 0) AND status || '' = ANY ($2::text[]) GROUP BY status
+      ) AS ended
+    )::text AS ended`
 
-  const unfinished = `
-    WITH RECURSIVE ${pairs}, found AS (
-      SELECT page.key FROM pairs, LATERAL (
-        SELECT key FROM ${executions} AS e
-        WHERE (e.status, e.definition, e.key) > (pairs.status, pairs.definition, $2)
-          AND (e.status, e.definition, e.key) <= (pairs.status, pairs.definition, 9223372036854775807)
-        ORDER BY e.status, e.definition, e.key LIMIT $3
-      ) AS page ORDER BY page.key LIMIT $3
-    ) ${journals}`
-
-  const newest = `SELECT ${recordColumns} FROM ${executions} AS e WHERE e.key < $1 ORDER BY e.key DESC LIMIT $2`
-
-  const pageOf = (definition: string) => `
-    SELECT page.key FROM pairs, LATERAL (
-      SELECT key FROM ${executions} AS e
-      WHERE (e.status, e.definition, e.key) < (pairs.status, ${definition}, $2)
-        AND (e.status, e.definition, e.key) > (pairs.status, ${definition}, 0)
-      ORDER BY e.status DESC, e.definition DESC, e.key DESC LIMIT $3
-    ) AS page ORDER BY page.key DESC LIMIT $3`
-  const records = `SELECT ${recordColumns} FROM found JOIN ${executions} AS e ON e.key = found.key ORDER BY e.key DESC`
-  const byStatus = `WITH RECURSIVE ${pairs}, found AS (${pageOf("pairs.definition")}) ${records}`
-  const byDefinition = `
-    WITH pairs (status) AS (SELECT unnest($1::text[])), found AS (${pageOf("$4")}) ${records}`
+  const changed = `
+    SELECT ${recordColumns} FROM ${executions} AS e WHERE (e.updated_at, e.key) > ($1, $2)
+    ORDER BY e.updated_at, e.key LIMIT $3`
 
   const existing = `
     SELECT given.id FROM unnest($1::text[]) AS given (id), LATERAL (
@@ -102,14 +92,18 @@ export const make = (schema: string): Queries => {
 
   return {
     find: (id) => ({ query }) => query(byId, [id]),
-    unfinished: (after, limit) => ({ query }) =>
-      query(unfinished, [texts(unfinishedStatuses), whole(after), whole(limit)]),
-    list: ({ before = Infinity, definition, limit = 100, statuses }) => ({ query }) => {
-      if (statuses === undefined && definition === undefined) return query(newest, [whole(before), whole(limit)])
-      const given = texts(statuses === undefined ? Status.literals : Array.from(new Set(statuses)))
-      return definition === undefined
-        ? query(byStatus, [given, whole(before), whole(limit)])
-        : query(byDefinition, [given, whole(before), whole(limit), definition])
+    unfinished: (after, limit) => (session) => {
+      const statement = new Statement(schema)
+      const options = { statuses: unfinishedStatuses, order: "oldest", after } as const
+      const found = Listing.pageOfPairs(statement, options, statement.given(whole(limit)))
+      return statement.run(session, `${found} ${journals("found.created_at, found.key")}`)
+    },
+    ...Listing.make(schema),
+    counts: (since) => ({ query }) => query(counts, [whole(Math.ceil(since)), texts(finishedStatuses)]),
+    changed: (from, after, limit) => ({ query }) => {
+      const isAfter = after !== undefined && after.updatedAt >= from
+      const place = isAfter ? [after.updatedAt, after.key] : [Math.ceil(from), 0]
+      return query(changed, [...place, limit].map(whole))
     },
     existing: (ids) => ({ query }) => query(existing, [texts(ids)]),
     ended: (ids) => ({ query }) => query(ended, [texts(ids), texts(finishedStatuses)]),

@@ -2,10 +2,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { decode } from "../internal/decode.ts"
 import {
+  type Counts,
   type EarlySignal,
   type EndedExecution,
   ExecutionRecord,
   type Request,
+  Status,
   type StoredExecution
 } from "../internal/store.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
@@ -19,18 +21,38 @@ export { decode } from "../internal/decode.ts"
 
 /** What there is of an execution `e` in its own row. */
 export const recordColumns = `
-  e.key::float8 AS key, e.id, e.definition, e.version::float8 AS version, e.status, e.cancelled, e.reason, e.parent,
-  e.created_at::float8 AS "createdAt", e.updated_at::float8 AS "updatedAt"`
+  e.key::float8 AS key, e.id, e.definition, e.version::float8 AS version, e.status, e.cancelled, e.reason, e.error,
+  coalesce(e.attributes, '{}') AS attributes, e.parent, e.created_at::float8 AS "createdAt",
+  e.updated_at::float8 AS "updatedAt"`
+
+const RecordRow = Schema.Struct({
+  ...ExecutionRecord.fields,
+  attributes: Schema.fromJsonString(ExecutionRecord.fields.attributes)
+})
 
 const JournalRow = Schema.Struct({
-  ...ExecutionRecord.fields,
+  ...RecordRow.fields,
   numbers: Schema.Array(Schema.Int),
   events: Schema.Array(Schema.String)
 })
 
-const EndedRow = Schema.Struct({ ...ExecutionRecord.fields, event: Schema.String })
+const EndedRow = Schema.Struct({ ...RecordRow.fields, event: Schema.String })
 
 const RequestRow = Schema.Struct({ id: Schema.String, execution: Schema.String, request: Schema.String })
+
+const CountRows = Schema.Tuple([Schema.Struct({ count: Schema.Int })])
+
+const group = { status: Status, count: Schema.Int }
+
+/* Parts of one row, so that they are of one moment. */
+const CountsRows = Schema.Tuple([
+  Schema.Struct({
+    groups: Schema.fromJsonString(Schema.Array(Schema.Struct({ definition: Schema.String, ...group }))),
+    oldestParked: Schema.NullOr(Schema.fromJsonString(RecordRow)),
+    started: Schema.Int,
+    ended: Schema.fromJsonString(Schema.Array(Schema.Struct(group)))
+  })
+])
 
 const AnswerRow = Schema.Struct({ request: Schema.String, answer: Schema.String })
 
@@ -57,7 +79,7 @@ export type OwnerRow = typeof OwnerRow.Type
 type Decoded<A> = Effect.Effect<ReadonlyArray<A>, SagaStoreError>
 
 export const decodeRecords: (store: string, rows: ReadonlyArray<Row>) => Decoded<ExecutionRecord> = decode(
-  Schema.Array(ExecutionRecord)
+  Schema.Array(RecordRow)
 )
 
 export const decodeSignals: (store: string, rows: ReadonlyArray<Row>) => Decoded<EarlySignal> = decode(
@@ -71,6 +93,30 @@ export const decodeRequests: (store: string, rows: ReadonlyArray<Row>) => Decode
 export const decodeAnswers: (store: string, rows: ReadonlyArray<Row>) => Decoded<typeof AnswerRow.Type> = decode(
   Schema.Array(AnswerRow)
 )
+
+const decodeCountRows = decode(CountRows)
+
+export const decodeCount = (store: string, rows: ReadonlyArray<Row>): Effect.Effect<number, SagaStoreError> =>
+  Effect.map(decodeCountRows(store, rows), ([{ count }]) => count)
+
+const decodeCountsRows = decode(CountsRows)
+
+export const decodeCounts = (store: string, rows: ReadonlyArray<Row>): Effect.Effect<Counts, SagaStoreError> =>
+  Effect.map(decodeCountsRows(store, rows), ([{ ended, groups, oldestParked, started }]) => {
+    const endedAs = (status: Status) => ended.find((one) => one.status === status)?.count ?? 0
+    return {
+      groups: groups.toSorted((one, other) =>
+        one.definition === other.definition
+          ? Status.literals.indexOf(one.status) - Status.literals.indexOf(other.status)
+          : one.definition < other.definition
+          ? -1
+          : 1
+      ),
+      oldestParked: oldestParked ?? undefined,
+      started,
+      ended: { Completed: endedAs("Completed"), Compensated: endedAs("Compensated"), Failed: endedAs("Failed") }
+    }
+  })
 
 const decodeIdRows = decode(Schema.Array(Schema.Struct({ id: Schema.String })))
 

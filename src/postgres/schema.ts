@@ -3,104 +3,18 @@ import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import { corrupt, denied, incompatible, mayNotCreateSchema, mayNotCreateTables } from "./failure.ts"
-import { outboxMigration } from "./outboxMigration.ts"
+import { migrations, relations as expected, version } from "./migrations.ts"
 import { decode } from "./rows.ts"
 import type { Session } from "./session.ts"
 import type { Settings } from "./settings.ts"
 import { isSqlError, stateOf } from "./sqlFailure.ts"
 
 /*
- * The tables of a store, as docs/schema.md explains them.
+ * Whether a schema is a store of this version, and how it becomes one.
  */
 
 /** What says of the table of migrations that its schema is a store of sagas. */
 export const program = "effect-saga"
-
-/*
- * In order, numbered from 1. A migration that was released is never changed.
- *
- * - One index serves all lists: a filter is a number of pairs of status and definition, and within a pair it is in order
- *   of keys.
- * - Ids may be of any length, which an index in order can't have. They are found by their hash, and the constraint compares
- *   the ids themselves.
- * - A commit locks the row of the owner against changes of `epoch` and `term`, which are keys for that. A beat changes no
- *   key, so they don't wait for each other.
- * - Requests are answered soon, and their answers stay for a while: each index has only the requests of one kind.
- */
-const migrations = (schema: string): ReadonlyArray<ReadonlyArray<string>> => [
-  [
-    `CREATE TABLE ${schema}.executions (
-      key bigint PRIMARY KEY,
-      id text COLLATE "C" NOT NULL,
-      definition text COLLATE "C" NOT NULL,
-      version bigint NOT NULL,
-      status text COLLATE "C" NOT NULL,
-      cancelled boolean NOT NULL,
-      reason text,
-      parent text COLLATE "C",
-      created_at bigint NOT NULL,
-      updated_at bigint NOT NULL,
-      CONSTRAINT executions_id EXCLUDE USING hash (id WITH =)
-    )`,
-    `CREATE INDEX executions_by_status ON ${schema}.executions (status, definition, key)`,
-    `CREATE TABLE ${schema}.events (
-      execution bigint NOT NULL,
-      seq integer NOT NULL,
-      event text NOT NULL,
-      PRIMARY KEY (execution, seq)
-    )`,
-    `CREATE TABLE ${schema}.early_signals (
-      position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-      id text COLLATE "C" NOT NULL UNIQUE,
-      execution text COLLATE "C" NOT NULL,
-      event text NOT NULL
-    )`,
-    `CREATE INDEX early_signals_by_execution ON ${schema}.early_signals USING hash (execution)`,
-    `CREATE TABLE ${schema}.requests (
-      position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-      id text COLLATE "C" NOT NULL UNIQUE,
-      execution text COLLATE "C" NOT NULL,
-      request text NOT NULL,
-      answer text,
-      answered_at bigint
-    )`,
-    `CREATE INDEX requests_unanswered ON ${schema}.requests (position) WHERE answer IS NULL`,
-    `CREATE INDEX requests_unanswered_by_execution ON ${schema}.requests USING hash (execution) WHERE answer IS NULL`,
-    `CREATE INDEX requests_answered ON ${schema}.requests (answered_at) WHERE answered_at IS NOT NULL`,
-    `CREATE TABLE ${schema}.transactions (
-      execution bigint NOT NULL,
-      key text COLLATE "C" NOT NULL,
-      value text NOT NULL,
-      at bigint NOT NULL,
-      PRIMARY KEY (execution, key)
-    )`,
-    // Beats leave old versions of the row behind; with room on its page they are cleared away by the next ones.
-    `CREATE TABLE ${schema}.owner (
-      one boolean NOT NULL UNIQUE CHECK (one),
-      epoch bigint PRIMARY KEY,
-      term bigint NOT NULL UNIQUE,
-      store uuid NOT NULL,
-      claim uuid NOT NULL,
-      name text NOT NULL,
-      host text NOT NULL,
-      pid integer NOT NULL,
-      process text NOT NULL,
-      acquired_at bigint NOT NULL,
-      heartbeat_at bigint NOT NULL,
-      beats bigint NOT NULL,
-      released_at bigint,
-      last_key bigint NOT NULL
-    ) WITH (fillfactor = 10)`,
-    `INSERT INTO ${schema}.owner
-      VALUES (true, 0, 0, gen_random_uuid(), gen_random_uuid(), '', '', 0, '', 0, 0, 0, NULL, 0)`,
-    ...outboxMigration(schema)
-  ]
-]
-
-/** The tables of this version. */
-const tables = ["early_signals", "events", "executions", "migrations", "outbox", "owner", "requests", "transactions"]
-
-export const version = migrations("").length
 
 /** The oldest version of the server that has all that is used here. */
 const oldestServer = 140_000
@@ -164,7 +78,7 @@ const inspect = Effect.fnUntraced(function*(
   )
   const { isOurs, number } = yield* decodeApplied(settings.store, applied)
   if (number === null || isOurs !== true) return { _tag: "Foreign" }
-  return { _tag: "Store", version: number, missing: tables.find((table) => !relations.includes(table)) }
+  return { _tag: "Store", version: number, missing: expected.find((name) => !relations.includes(name)) }
 })
 
 /** Makes sure that the schema is a store of this version. Where it is, nothing has to be allowed but to read. */
@@ -173,7 +87,9 @@ export const prepare = Effect.fnUntraced(function*(
   session: Session,
   now: number
 ): Effect.fn.Return<void, SqlError | SagaStoreError> {
-  if (yield* isUpToDate(settings, yield* inspect(settings, session))) return
+  const content = yield* inspect(settings, session)
+  if (yield* isUpToDate(settings, content)) return
+  if (!settings.migrate) return yield* outOfDate(settings, content)
   yield* Effect.onError(
     Effect.gen(function*() {
       yield* session.queryOnce("BEGIN")
@@ -195,6 +111,16 @@ const isUpToDate = (settings: Settings, content: Content): Effect.Effect<boolean
     ? Effect.succeed(true)
     : corrupt(settings, `the table ${content.missing} is missing`)
 }
+
+const outOfDate = (settings: Settings, content: Content): Effect.Effect<never, SagaStoreError> =>
+  incompatible(
+    settings,
+    content._tag === "Store"
+      ? `its tables have version ${content.version}, and version ${version} is needed. ` +
+        `A service with this version of effect-saga upgrades them when it starts`
+      : `there is no store in it${content._tag === "Absent" ? ", as the schema does not exist" : " yet"}. ` +
+        `Check the name of the schema and of the database, or start the service, which creates it`
+  )
 
 const migrate = Effect.fnUntraced(function*(settings: Settings, session: Session, now: number) {
   // Several may come to this at once. "SAGA", and a number for the schema.

@@ -37,8 +37,8 @@ export interface Session {
  * What a session has set for itself, whatever the database, or the role, has as defaults:
  *
  * - Statements wait for a lock for a second at a time. Whoever runs them tries again.
- * - Tables are read by their indexes. A plan is made while a table is small, or before anybody has counted its rows, and
- *   kept while it grows.
+ * - Tables are read by their indexes, and in the order of these. A plan is made while a table is small, or before anybody has
+ *   counted its rows, and kept while it grows.
  * - A client that has vanished without notice, with a lock, is given up after half a minute.
  * - A commit is durable when it returns. Where others have to have it too, that stays so.
  */
@@ -46,7 +46,8 @@ const setUp = `
   SELECT set_config('search_path', 'pg_catalog', false), set_config('lock_timeout', '1s', false),
     set_config('default_transaction_isolation', 'read committed', false),
     set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
-    set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),
+    set_config('enable_mergejoin', 'off', false), set_config('enable_bitmapscan', 'off', false),
+    set_config('jit', 'off', false),
     set_config('plan_cache_mode', 'force_generic_plan', false),
     set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
     set_config('tcp_keepalives_count', '3', false),

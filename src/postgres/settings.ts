@@ -45,6 +45,11 @@ export interface Options {
    * seconds. It fails after that, and may be repeated.
    */
   readonly retryFor?: Duration.Input | undefined
+  /**
+   * Whether tables are created, and upgraded to this version. Default `true`. With `false` a store that is not there, or has
+   * an earlier version, is not opened, and stays as it is.
+   */
+  readonly migrate?: boolean | undefined
 }
 
 export interface Settings {
@@ -58,6 +63,7 @@ export interface Settings {
   readonly maxConnections: number
   /** In milliseconds. */
   readonly retryFor: number
+  readonly migrate: boolean
 }
 
 const keys = [
@@ -71,14 +77,15 @@ const keys = [
   "schema",
   "applicationName",
   "maxConnections",
-  "retryFor"
+  "retryFor",
+  "migrate"
 ]
 
 /** Checks the options of `where`. No message has the url or the password. */
 export const fromOptions = (where: string, options: Options): Settings => {
   Check.requiredOptions(where, options)
   Check.keys(where, options, keys)
-  const { maxConnections = 3, password, port, schema = "effect_saga", ssl, url } = options
+  const { maxConnections = 3, migrate = true, password, port, schema = "effect_saga", ssl, url } = options
   for (const name of ["host", "database", "username", "applicationName"] as const) {
     if (options[name] !== undefined) Check.text(`${where}: ${name}`, options[name])
   }
@@ -94,6 +101,7 @@ export const fromOptions = (where: string, options: Options): Settings => {
   }
   checkSchema(where, schema)
   Check.integer(`${where}: maxConnections`, maxConnections)
+  Check.flag(`${where}: migrate`, migrate)
   const retryFor = Check.duration(`${where}: retryFor`, options.retryFor) ?? Duration.seconds(15)
 
   const address = url === undefined ? undefined : parse(where, url)
@@ -120,7 +128,8 @@ export const fromOptions = (where: string, options: Options): Settings => {
       keepAlive: "10 seconds"
     },
     maxConnections,
-    retryFor: Duration.toMillis(retryFor)
+    retryFor: Duration.toMillis(retryFor),
+    migrate
   }
 }
 

@@ -1,15 +1,26 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { finishedStatuses, type SagaStore } from "../internal/store.ts"
+import type { SagaStore } from "../internal/store.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import { ask } from "./ask.ts"
 import * as Attempts from "./attempts.ts"
+import { inspect } from "./inspection.ts"
 import * as Listener from "./listener.ts"
+import type { Rows } from "./listing.ts"
 import * as Ownership from "./ownership.ts"
 import { prune } from "./prune.ts"
 import * as Queries from "./queries.ts"
-import { decodeAnswers, decodeEnded, decodeIds, decodeJournals, decodeRecords, decodeRequests } from "./rows.ts"
+import {
+  decodeAnswers,
+  decodeCount,
+  decodeCounts,
+  decodeEnded,
+  decodeIds,
+  decodeJournals,
+  decodeRecords,
+  decodeRequests
+} from "./rows.ts"
 import { prepare } from "./schema.ts"
 import { makeLines, type Row } from "./session.ts"
 import type { Settings } from "./settings.ts"
@@ -38,7 +49,7 @@ export const make = Effect.fnUntraced(function*(
 
   const { store: name } = settings
   const queries = Queries.make(`"${settings.schema}"`)
-  const read = (rows: Queries.Rows): Effect.Effect<ReadonlyArray<Row>, SagaStoreError> => attempts.read(lines, rows)
+  const read = (rows: Rows): Effect.Effect<ReadonlyArray<Row>, SagaStoreError> => attempts.read(lines, rows)
 
   return {
     name,
@@ -52,8 +63,12 @@ export const make = Effect.fnUntraced(function*(
     unfinished: ({ after, limit }) =>
       Effect.flatMap(read(queries.unfinished(after, limit)), (rows) => decodeJournals(settings, rows)),
     list: (options = {}) => Effect.flatMap(read(queries.list(options)), (rows) => decodeRecords(name, rows)),
-    prune: ({ finishedBefore, statuses = finishedStatuses }) =>
-      prune(settings, attempts, lines, { finishedBefore, statuses }),
+    count: (filter = {}) => Effect.flatMap(read(queries.count(filter)), (rows) => decodeCount(name, rows)),
+    counts: ({ since }) => Effect.flatMap(read(queries.counts(since)), (rows) => decodeCounts(name, rows)),
+    changed: ({ after, from, limit }) =>
+      Effect.flatMap(read(queries.changed(from, after, limit)), (rows) => decodeRecords(name, rows)),
+    inspect: attempts.read(lines, (session) => inspect(settings, session)),
+    prune: (options) => prune(settings, attempts, lines, options),
     existing: (ids) => Effect.flatMap(read(queries.existing(ids)), (rows) => decodeIds(name, rows)),
     ended: (ids) => Effect.flatMap(read(queries.ended(ids)), (rows) => decodeEnded(name, rows)),
     ask: (requests) =>

@@ -4,11 +4,13 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { guarded } from "../internal/guard.ts"
 import { Incompatible, SagaStoreError } from "../SagaStoreError.ts"
-import { corrupt, fromThrown, isBusy } from "./errors.ts"
+import { corrupt, fromThrown, isBusy, unavailable } from "./errors.ts"
 import { type Connection, makeOperations, type Operations } from "./operations.ts"
+import * as OwnerRow from "./ownerRow.ts"
 import * as schema from "./schema.ts"
 
 /** How a file is opened. */
@@ -17,6 +19,8 @@ export interface Options {
   readonly store: string
   readonly filename: string
   readonly synchronous: "full" | "normal"
+  /** Whether tables that are missing are made, and those of an earlier version changed. */
+  readonly migrate: boolean
   /** Size of the file at most, in pages of 4 KiB, for tests of a full disk. */
   readonly maxPages?: number | undefined
 }
@@ -65,11 +69,22 @@ const perform = <Name extends keyof Operations>(
   (operations[name] as (...parameters: Parameters<Operations[Name]>) => ReturnType<Operations[Name]>)(...parameters)
 
 const open = (options: Options): Effect.Effect<Connection, SagaStoreError> =>
-  attempt(options.store, () => new DatabaseSync(options.filename, { enableForeignKeyConstraints: false })).pipe(
-    Effect.flatMap((database) =>
-      Effect.onError(prepare(database, options), () => Effect.sync(() => guarded(() => database.close())))
+  Effect.suspend(() => {
+    // SQLite would make it.
+    if (!options.migrate && isMissing(options.filename)) return unavailable(options.store, "missing", undefined)
+    return attempt(
+      options.store,
+      () => new DatabaseSync(options.filename, { enableForeignKeyConstraints: false })
+    ).pipe(
+      Effect.flatMap((database) =>
+        Effect.onError(prepare(database, options), () => Effect.sync(() => guarded(() => database.close())))
+      )
     )
-  )
+  })
+
+/* Where that can't be told, SQLite says what is wrong. */
+const isMissing = (filename: string): boolean =>
+  guarded(() => statSync(filename, { throwIfNoEntry: false }) === undefined) ?? false
 
 const prepare = Effect.fnUntraced(function*(database: DatabaseSync, options: Options) {
   const { store } = options
@@ -86,6 +101,24 @@ const prepare = Effect.fnUntraced(function*(database: DatabaseSync, options: Opt
     const versions = `its tables have version ${content.version}, and this one knows them up to ${schema.version}`
     return yield* incompatible(store, `a later version of effect-saga has written it: ${versions}`)
   }
+  if (!options.migrate && content._tag === "Empty") {
+    return yield* incompatible(store, "it is empty. The service that uses it makes its tables when it starts")
+  }
+  if (!options.migrate && content._tag === "Store" && content.version < schema.version) {
+    const versions = `its tables have version ${content.version}, and this one needs version ${schema.version}`
+    return yield* incompatible(
+      store,
+      `${versions}. A service with this version of effect-saga upgrades them when it starts`
+    )
+  }
+  if (content._tag === "Store" && content.version < schema.version) {
+    const row = yield* attempt(store, () => database.prepare("SELECT * FROM owner").get()!)
+    const owner = yield* OwnerRow.inspect(store, row, now)
+    if (owner?.isAlive === true) {
+      const engine = `an engine of an earlier version has it, ${OwnerRow.nameOf(owner)}`
+      return yield* incompatible(store, `${engine}, which could not write to tables of this version. Stop it first`)
+    }
+  }
   const mode = yield* attempt(store, () => {
     const { journal_mode: mode } = database.prepare("PRAGMA journal_mode = WAL").get()!
     database.exec(`PRAGMA synchronous = ${options.synchronous}; PRAGMA cache_size = -16000`)
@@ -94,7 +127,7 @@ const prepare = Effect.fnUntraced(function*(database: DatabaseSync, options: Opt
     return mode
   })
   if (mode !== "wal") return yield* corrupt(store, "it can't have a write-ahead log", undefined)
-  return yield* attempt(store, () => makeOperations(database))
+  return yield* attempt(store, () => makeOperations(database, options.filename))
 })
 
 const attempt = <A>(store: string, f: () => A): Effect.Effect<A, SagaStoreError> =>

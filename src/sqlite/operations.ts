@@ -1,16 +1,19 @@
 /// <reference types="node" />
+import { statSync } from "node:fs"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import {
   type Answer,
   type Append,
   type EarlySignal,
+  type ExecutionFilter,
   type ExecutionRecord,
   finishedStatuses,
   type ListOptions,
-  type Request,
-  Status,
-  unfinishedStatuses
+  type Position,
+  type Request
 } from "../internal/store.ts"
+import { type CountRows, makeLists } from "./lists.ts"
+import { makePrune, type Pruned, type PrunedTo } from "./prune.ts"
 import { makeRequests, type Row } from "./requests.ts"
 
 /*
@@ -49,10 +52,12 @@ export interface Seen {
 /** The row of the owner where that is not the caller any more. */
 export type Fenced = Row | undefined
 
-/** A part of the keys in which finished executions are deleted, and where the next part begins. */
-export interface Pruned {
-  readonly count: number
-  readonly next: number | undefined
+/** What a store says of itself, with the row of its last owner. */
+export interface Inspected {
+  readonly version: number
+  readonly owner: Row
+  readonly unanswered: number
+  readonly bytes: number
 }
 
 export interface Operations {
@@ -68,9 +73,14 @@ export interface Operations {
   readonly beat: (epoch: number, now: number) => Fenced
   readonly release: (epoch: number, now: number) => void
   readonly find: (id: string) => Journal | undefined
-  readonly unfinished: (after: number, limit: number) => ReadonlyArray<Journal>
+  readonly unfinished: (after: Position | undefined, limit: number) => ReadonlyArray<Journal>
   readonly list: (options: ListOptions) => ReadonlyArray<Row>
-  readonly prune: (from: number, finishedBefore: number, statuses: ReadonlyArray<string>) => Pruned
+  readonly count: (filter: ExecutionFilter) => number
+  readonly counts: (since: number) => CountRows
+  /** Those whose `updatedAt` is `from` and whose key is greater, and those whose `updatedAt` is later. */
+  readonly changed: (from: number, key: number, limit: number) => ReadonlyArray<Row>
+  readonly inspect: () => Inspected
+  readonly prune: (from: PrunedTo | undefined, finishedBefore: number, statuses: ReadonlyArray<string>) => Pruned
   readonly existing: (ids: ReadonlyArray<string>) => ReadonlyArray<string>
   readonly ended: (ids: ReadonlyArray<string>) => ReadonlyArray<Ended>
   readonly ask: (requests: ReadonlyArray<Request>) => void
@@ -88,22 +98,23 @@ export interface Connection extends Operations {
 
 const rowsPerInsert = 8
 
-/* Keys per transaction of `prune`, so that it holds the lock for some milliseconds only. */
-const keysPerPrune = 200
-
-/* Requests per transaction of `deleteAnswered`, likewise. */
+/* Requests per transaction of `deleteAnswered`, so that it holds the lock for some milliseconds only. */
 const requestsPerDelete = 500
 
-export const makeOperations = (database: DatabaseSync): Connection => {
+export const makeOperations = (database: DatabaseSync, filename: string): Connection => {
   const prepare = (sql: string): StatementSync => database.prepare(sql)
   const beginRead = prepare("BEGIN")
   const begin = prepare("BEGIN IMMEDIATE")
   const end = prepare("COMMIT")
   const selectOwner = prepare("SELECT * FROM owner")
   const selectEpoch = prepare("SELECT epoch FROM owner")
-  const insertExecution = prepare("INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+  const insertExecution = prepare(`
+    INSERT INTO executions
+      (key, id, definition, version, status, cancelled, reason, error, attributes, parent, created_at, updated_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insertAttribute = prepare("INSERT INTO attributes (name, value, created_at, execution) VALUES (?, ?, ?, ?)")
   const updateExecution = prepare(
-    "UPDATE executions SET version = ?, status = ?, cancelled = ?, reason = ?, updated_at = ? WHERE key = ?"
+    "UPDATE executions SET version = ?, status = ?, cancelled = ?, reason = ?, error = ?, updated_at = ? WHERE key = ?"
   )
   const insertEvent = prepare("INSERT INTO events VALUES (?, ?, ?)")
   const insertEvents = prepare(`INSERT INTO events VALUES ${Array(rowsPerInsert).fill("(?, ?, ?)").join(", ")}`)
@@ -121,7 +132,6 @@ export const makeOperations = (database: DatabaseSync): Connection => {
   const updateReleased = prepare("UPDATE owner SET beats = beats + 1, released_at = ? WHERE epoch = ?")
   const selectById = prepare("SELECT * FROM executions WHERE id = ?")
   const selectExists = prepare("SELECT 1 FROM executions WHERE id = ?")
-  const selectByKey = prepare("SELECT * FROM executions WHERE key = ?")
   const selectEnded = prepare(
     `SELECT * FROM executions WHERE id = ? AND status IN (${
       finishedStatuses.map((status) => `'${status}'`).join(", ")
@@ -130,21 +140,12 @@ export const makeOperations = (database: DatabaseSync): Connection => {
   const selectLast = prepare("SELECT event FROM events WHERE execution = ? ORDER BY seq DESC LIMIT 1")
   const selectDataVersion = prepare("PRAGMA data_version")
   const selectEvents = prepare("SELECT seq, event FROM events WHERE execution = ? ORDER BY seq")
-  const selectPage = prepare("SELECT * FROM executions WHERE key < ? ORDER BY key DESC LIMIT ?")
-  const selectDefinitions = prepare(`
-    WITH RECURSIVE found (definition) AS (
-      SELECT min(definition) FROM executions WHERE status = ?
-      UNION ALL
-      SELECT (SELECT min(definition) FROM executions WHERE status = ? AND definition > found.definition)
-      FROM found WHERE found.definition IS NOT NULL
-    )
-    SELECT definition FROM found WHERE definition IS NOT NULL`)
-  const selectOlder = prepare(
-    "SELECT key FROM executions WHERE status = ? AND definition = ? AND key < ? ORDER BY key DESC LIMIT ?"
-  )
-  const selectNewer = prepare(
-    "SELECT key FROM executions WHERE status = ? AND definition = ? AND key > ? ORDER BY key LIMIT ?"
-  )
+  const selectInspected = prepare(`
+    SELECT (SELECT max(number) FROM migrations) AS version,
+      (SELECT count(*) FROM requests INDEXED BY requests_unanswered WHERE answer IS NULL) AS unanswered,
+      (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size) AS bytes`)
+  const lists = makeLists(database)
+  const prune = makePrune(database)
   const requests = makeRequests(database)
 
   /*
@@ -174,12 +175,16 @@ export const makeOperations = (database: DatabaseSync): Connection => {
   }
 
   const writeRecord = (record: ExecutionRecord, isNew: boolean): void => {
-    const { cancelled, createdAt, definition, id, key, parent, reason, status, updatedAt, version } = record
+    const { cancelled, createdAt, definition, error, id, key, parent, reason, status, updatedAt, version } = record
     const flag = cancelled ? 1 : 0
     if (isNew) {
-      insertExecution.run(key, id, definition, version, status, flag, reason, parent, createdAt, updatedAt)
+      const attributes = Object.entries(record.attributes)
+      const text = attributes.length === 0 ? null : JSON.stringify(record.attributes)
+      insertExecution
+        .run(key, id, definition, version, status, flag, reason, error, text, parent, createdAt, updatedAt)
+      for (const [name, value] of attributes) insertAttribute.run(name, value, createdAt, key)
       if (signalled!.has(id)) deleteSignals.run(id)
-    } else if (updateExecution.run(version, status, flag, reason, updatedAt, key).changes === 0) {
+    } else if (updateExecution.run(version, status, flag, reason, error, updatedAt, key).changes === 0) {
       throw new Error(`There is no execution ${key}`)
     }
   }
@@ -208,21 +213,6 @@ export const makeOperations = (database: DatabaseSync): Connection => {
     execution,
     events: selectEvents.all(execution["key"] as number)
   })
-
-  const byKey = (key: number): Row => selectByKey.get(key)!
-
-  /* Each pair has its keys in order in the index, so a page of them is enough to make a page of all. */
-  const keysOfPairs = (
-    statuses: ReadonlyArray<string>,
-    definition: string | undefined,
-    page: (status: string, definition: string) => ReadonlyArray<Row>
-  ): Array<number> =>
-    statuses.flatMap((status) => {
-      const definitions = definition === undefined
-        ? selectDefinitions.all(status, status).map((row) => row["definition"] as string)
-        : [definition]
-      return definitions.flatMap((definition) => page(status, definition).map((row) => row["key"] as number))
-    })
 
   return {
     commit: (epoch, appends, now) => {
@@ -272,46 +262,23 @@ export const makeOperations = (database: DatabaseSync): Connection => {
         const execution = selectById.get(id)
         return execution === undefined ? undefined : journal(execution)
       }),
-    unfinished: (after, limit) =>
-      snapshot(() =>
-        keysOfPairs(
-          unfinishedStatuses,
-          undefined,
-          (status, definition) => selectNewer.all(status, definition, after, limit)
-        ).toSorted((one, other) => one - other).slice(0, limit).map((key) => journal(byKey(key)))
-      ),
-    list: ({ before = Number.MAX_SAFE_INTEGER, definition, limit = 100, statuses }) =>
-      statuses === undefined && definition === undefined
-        ? selectPage.all(before, limit)
-        : snapshot(() =>
-          keysOfPairs(
-            statuses === undefined ? Status.literals : Array.from(new Set(statuses)),
-            definition,
-            (status, definition) => selectOlder.all(status, definition, before, limit)
-          ).toSorted((one, other) => other - one).slice(0, limit).map(byKey)
-        ),
-    prune: (from, finishedBefore, statuses) => {
-      const last = prepare("SELECT key FROM executions WHERE key >= ? ORDER BY key LIMIT 1 OFFSET ?")
-        .get(from, keysPerPrune - 1)
-      const to = last === undefined ? Number.MAX_SAFE_INTEGER : last["key"] as number
-      const keys = prepare(`
-        SELECT key FROM executions NOT INDEXED
-        WHERE key BETWEEN ? AND ? AND updated_at < ? AND status IN (${marks(statuses)}) AND NOT EXISTS (
-          SELECT 1 FROM executions AS parents
-          WHERE parents.id = executions.parent AND parents.status IN (${marks(unfinishedStatuses)})
-        )`)
-        .all(from, to, finishedBefore, ...statuses, ...unfinishedStatuses)
-        .map((row) => row["key"] as number)
-      const next = last === undefined ? undefined : to + 1
-      if (keys.length === 0) return { count: 0, next }
-      begin.run()
-      // A key is never given again, not even that of the newest execution.
-      prepare("UPDATE owner SET last_key = max(last_key, (SELECT max(key) FROM executions))").run()
-      prepare(`DELETE FROM events WHERE execution IN (${marks(keys)})`).run(...keys)
-      const { changes } = prepare(`DELETE FROM executions WHERE key IN (${marks(keys)})`).run(...keys)
-      end.run()
-      return { count: Number(changes), next }
-    },
+    unfinished: (after, limit) => snapshot(() => lists.unfinished(after, limit).map(journal)),
+    list: (options) => snapshot(() => lists.list(options)),
+    count: (filter) => snapshot(() => lists.count(filter)),
+    counts: (since) => snapshot(() => lists.counts(since)),
+    changed: lists.changed,
+    inspect: () =>
+      snapshot(() => {
+        const { bytes, unanswered, version } = selectInspected.get()!
+        const log = statSync(`${filename}-wal`, { throwIfNoEntry: false })?.size ?? 0
+        return {
+          version: Number(version),
+          owner: selectOwner.get()!,
+          unanswered: Number(unanswered),
+          bytes: Number(bytes) + log
+        }
+      }),
+    prune,
     existing: (ids) => ids.filter((id) => selectExists.get(id) !== undefined),
     ended: (ids) =>
       snapshot(() =>
@@ -332,5 +299,3 @@ export const makeOperations = (database: DatabaseSync): Connection => {
     close: () => database.close()
   }
 }
-
-const marks = (values: ReadonlyArray<unknown>): string => values.map(() => "?").join(", ")

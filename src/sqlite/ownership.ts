@@ -2,16 +2,15 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Bell } from "../internal/bell.ts"
-import { decode } from "../internal/decode.ts"
 import * as process from "../internal/process.ts"
 import { answerRetention, type Append, type EarlySignal, isFinished, type Ownership } from "../internal/store.ts"
 import { Owned, OwnershipLost, SagaStoreError } from "../SagaStoreError.ts"
 import type { Driver } from "./driver.ts"
 import { isBusy, unavailable } from "./errors.ts"
 import type { Candidate, Fenced } from "./operations.ts"
+import { decodeOwner, lease, nameOf, type OwnerRow } from "./ownerRow.ts"
 import { decodeSignals } from "./rows.ts"
 
 /*
@@ -36,26 +35,7 @@ const untilFree = { while: isBusy, times: 29 }
 /* Between two looks for answers that were kept for long enough. */
 const cleaning = "1 minute"
 
-/* Without a beat for this long, an owner counts as dead. With the time between two looks it stays below 5 seconds. */
-const lease = 4000
-
 const look = { standby: 500, once: 250 }
-
-const OwnerRow = Schema.Struct({
-  epoch: Schema.Int,
-  name: Schema.String,
-  host: Schema.String,
-  pid: Schema.Int,
-  process: Schema.String,
-  acquired_at: Schema.Int,
-  heartbeat_at: Schema.Int,
-  beats: Schema.Int,
-  released_at: Schema.NullOr(Schema.Int)
-})
-
-type OwnerRow = typeof OwnerRow.Type
-
-const decodeOwner = decode(OwnerRow)
 
 export const acquire = (store: string, driver: Driver, news: Bell) =>
   Effect.fnUntraced(function*(options: {
@@ -185,8 +165,6 @@ const whileLocked = {
   schedule: Schedule.spaced("50 millis"),
   times: 20
 }
-
-const nameOf = (row: OwnerRow): string => `${row.name} (process ${row.pid} on ${row.host})`
 
 const lostError = (store: string, row: OwnerRow): SagaStoreError =>
   new SagaStoreError({ reason: new OwnershipLost({ store, owner: nameOf(row) }) })

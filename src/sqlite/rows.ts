@@ -1,18 +1,36 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { decode } from "../internal/decode.ts"
+import { byGroup } from "../internal/groups.ts"
 import {
+  type Counts,
   type EarlySignal,
   type EndedExecution,
   ExecutionRecord,
+  finishedStatuses,
   type Request,
+  Status,
   type StoredExecution
 } from "../internal/store.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import { corrupt } from "./errors.ts"
+import type { CountRows } from "./lists.ts"
 import type { Ended, Journal, Row } from "./operations.ts"
 
-const RecordRow = Schema.Struct({ ...ExecutionRecord.fields, cancelled: Schema.BooleanFromBit }).pipe(
+/* NULL where there are none. */
+const Attributes = Schema.NullOr(Schema.fromJsonString(ExecutionRecord.fields.attributes)).pipe(
+  Schema.decodeTo(ExecutionRecord.fields.attributes, {
+    decode: SchemaGetter.transform((attributes) => attributes ?? {}),
+    encode: SchemaGetter.transform((attributes) => attributes)
+  })
+)
+
+const RecordRow = Schema.Struct({
+  ...ExecutionRecord.fields,
+  cancelled: Schema.BooleanFromBit,
+  attributes: Attributes
+}).pipe(
   Schema.encodeKeys({ createdAt: "created_at", updatedAt: "updated_at" })
 )
 
@@ -27,6 +45,27 @@ const RequestRow = Schema.Struct({ id: Schema.String, execution: Schema.String, 
 const AnswerRow = Schema.Struct({ request: Schema.String, answer: Schema.String })
 
 const SignalRow = Schema.Struct({ execution: Schema.String, event: Schema.String })
+
+const CountsRows = Schema.Struct({
+  groups: Schema.Array(Schema.Struct({ definition: Schema.String, status: Status, count: Schema.Int })),
+  oldestParked: Schema.UndefinedOr(RecordRow),
+  started: Schema.Int,
+  ended: Schema.Array(Schema.Struct({ status: Schema.Literals(finishedStatuses), count: Schema.Int }))
+})
+
+const decodeCountsRows = decode(CountsRows)
+
+export const decodeCounts = (store: string, rows: CountRows): Effect.Effect<Counts, SagaStoreError> =>
+  Effect.map(decodeCountsRows(store, rows), ({ ended, groups, ...rest }) => ({
+    ...rest,
+    groups: groups.toSorted(byGroup),
+    ended: {
+      Completed: 0,
+      Compensated: 0,
+      Failed: 0,
+      ...Object.fromEntries(ended.map(({ count, status }) => [status, count]))
+    }
+  }))
 
 export const decodeRecords: (
   store: string,

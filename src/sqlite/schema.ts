@@ -1,5 +1,6 @@
 /// <reference types="node" />
 import type { DatabaseSync } from "node:sqlite"
+import { deadLetter } from "./deadLetter.ts"
 
 /*
  * The tables of a store, as docs/schema.md explains them.
@@ -13,8 +14,10 @@ export const applicationId = 0x53414741
  *
  * - Events are rows in order of arrival, found by an index. Were they in order of their executions, a commit for many of
  *   them would write as many pages as it has events, not a few.
- * - One index serves all lists: a filter is a number of pairs of status and definition, and within a pair it is in order
- *   of keys, as each index ends in the key of the row.
+ * - A filter is a number of pairs of status and definition, and within a pair the index is in the order of lists, as each
+ *   index ends in the key of the row. So are those of errors, of all executions, and of attributes.
+ * - An execution without attributes or error costs nothing in their indexes. Nor does one in `executions_set_back`, unless
+ *   it seems to have changed before it was created.
  * - Requests are answered soon, and their answers stay for a while: each index has only the requests of one kind.
  */
 const migrations: ReadonlyArray<string> = [
@@ -72,6 +75,25 @@ const migrations: ReadonlyArray<string> = [
   ) STRICT;
   CREATE INDEX requests_unanswered ON requests (execution) WHERE answer IS NULL;
   CREATE INDEX requests_answered ON requests (answered_at) WHERE answered_at IS NOT NULL;
+  `,
+  `
+  ALTER TABLE executions ADD COLUMN error TEXT;
+  ALTER TABLE executions ADD COLUMN attributes TEXT;
+  DROP INDEX executions_by_status;
+  CREATE INDEX executions_by_status ON executions (status, definition, created_at);
+  CREATE INDEX executions_by_creation ON executions (created_at);
+  CREATE INDEX executions_by_change ON executions (updated_at, status);
+  CREATE INDEX executions_by_error ON executions (error, status, definition, created_at) WHERE error IS NOT NULL;
+  CREATE INDEX executions_set_back ON executions (created_at) WHERE updated_at < created_at;
+
+  CREATE TABLE attributes (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    execution INTEGER NOT NULL,
+    PRIMARY KEY (name, value, created_at, execution)
+  ) STRICT, WITHOUT ROWID;
+  ${deadLetter}
   `
 ]
 

@@ -1,4 +1,5 @@
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -7,9 +8,10 @@ import type { SagaStoreError } from "../SagaStoreError.ts"
 import * as driver from "./driver.ts"
 import { isBusy } from "./errors.ts"
 import * as News from "./news.ts"
-import type { Pruned } from "./operations.ts"
+import * as OwnerRow from "./ownerRow.ts"
 import * as ownership from "./ownership.ts"
-import { decodeAnswers, decodeEnded, decodeJournal, decodeRecords, decodeRequests } from "./rows.ts"
+import type { Pruned, PrunedTo } from "./prune.ts"
+import { decodeAnswers, decodeCounts, decodeEnded, decodeJournal, decodeRecords, decodeRequests } from "./rows.ts"
 import * as workerDriver from "./workerDriver.ts"
 
 /* Ids per read, so that each blocks the thread for some milliseconds only. */
@@ -45,14 +47,27 @@ export const make = Effect.fnUntraced(function*(
         Effect.forEach((journal) => decodeJournal(name, journal))
       ),
     list: (options = {}) => Effect.flatMap(call("list", options), (rows) => decodeRecords(name, rows)),
-    prune: Effect.fnUntraced(function*({ finishedBefore, statuses = finishedStatuses }) {
+    count: (filter = {}) => call("count", filter),
+    counts: ({ since }) => Effect.flatMap(call("counts", since), (rows) => decodeCounts(name, rows)),
+    changed: ({ after, from, limit }) => {
+      const [time, key] = after === undefined || after.updatedAt < from ? [from, -1] : [after.updatedAt, after.key]
+      return Effect.flatMap(call("changed", time, key, limit), (rows) => decodeRecords(name, rows))
+    },
+    inspect: Effect.gen(function*() {
+      const { owner, ...inspected } = yield* call("inspect")
+      return { ...inspected, owner: yield* OwnerRow.inspect(name, owner, yield* Clock.currentTimeMillis) }
+    }),
+    prune: Effect.fnUntraced(function*({ finishedBefore, onProgress, statuses = finishedStatuses }) {
       let count = 0
-      for (let from: number | undefined = 0; from !== undefined;) {
-        const pruned: Pruned = yield* call("prune", from, finishedBefore, statuses)
+      let from: PrunedTo | undefined
+      do {
+        // A part that met a lock has deleted nothing.
+        const pruned: Pruned = yield* Effect.retry(call("prune", from, finishedBefore, statuses), untilFree)
         count += pruned.count
         from = pruned.next
+        onProgress?.(count)
         yield* Effect.yieldNow
-      }
+      } while (from !== undefined)
       return count
     }),
     existing: (ids) => inParts(ids, (part) => call("existing", part)),

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module"
 import { availableParallelism, cpus, loadavg } from "node:os"
 import { durable } from "./durable.ts"
+import { listing } from "./listing.ts"
 import { memory } from "./memory.ts"
 import { postgres } from "./postgres.ts"
 import { parse } from "./settings.ts"
@@ -24,4 +25,5 @@ console.log("")
 time(settings)
 memory(settings)
 durable(settings)
+await listing(settings)
 await postgres(settings)

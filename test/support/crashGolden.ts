@@ -5,20 +5,13 @@
 import { Clock, Context, Effect, Fiber, Layer, Option, Random, Ref, Schedule, Schema } from "effect"
 import { Durable, DurableSaga, type JournalEvent, Saga, SagaEngine, SagaStore, Signal, Step } from "effect-saga"
 import { TestClock } from "effect/testing"
+import type { Line } from "./goldenJournal.ts"
 
 /* Journals hold the stacks of errors, which differ between machines: those that are made here have none. */
 const { stackTraceLimit } = Error
 Error.stackTraceLimit = 0
 
 type Event = JournalEvent.JournalEvent
-
-/** An append as it was written, with its events as JSON. */
-export interface Line {
-  readonly key: number
-  readonly record: SagaStore.ExecutionRecord | null
-  readonly firstSequence: number
-  readonly events: ReadonlyArray<Event>
-}
 
 /* ------------------------------------------------------------------------------------------------- what may go wrong */
 
@@ -352,16 +345,20 @@ export const journalOf = (feature: Feature, start: ReadonlyArray<Line> = []) =>
             sent = true
           }
           if (!cancelled && feature.cancelAfter !== undefined && seconds >= feature.cancelAfter) {
-            yield* definition.cancel(id, { operator: "grace", comment: "no holidays" })
+            yield* definition.cancel(id, { operator: "grace", reason: "no holidays" })
             cancelled = true
           }
           if (record.status === "Parked" && feature.decision !== undefined) {
-            const by = { operator: "grace", comment: "by the book" }
+            const by = { operator: "grace", reason: "by the book" }
             if (feature.decision === "retry") {
               yield* Ref.set(repaired, true)
               yield* engine.retry(id, by)
             } else if (feature.decision === "skip") yield* engine.skip(id, by)
-            else yield* engine.resolve(id, { code: "by hand", at: "the office" }, by)
+            else {
+              const parked = (yield* engine.history(id)).findLast((event) => event._tag === "Parked")!
+              const value = parked.kind === "FailedAfterPivot" ? { code: "by hand", at: "the office" } : null
+              yield* engine.resolve(id, value, by)
+            }
           }
         }
         return yield* Fiber.await(fiber)

@@ -229,7 +229,7 @@ export const run = (scenario: Scenario, options: RunOptions = {}): Observation =
         const { events } = journals.get(id)!
         const [parked] = parkedIn(events)
         if (parked === undefined || parked.kind === "Mismatch" || parked.kind === "NotRegistered") continue
-        const by = { operator: "ada", comment: "by the book", path: parked.path }
+        const by = { operator: "ada", reason: "by the book", path: parked.path }
         // What fails again and again is given up in the end.
         const tries = retriesIn(journals)
         switch (tries >= scenario.retries + 4 ? "skip" : scenario.decision) {
@@ -242,7 +242,12 @@ export const run = (scenario: Scenario, options: RunOptions = {}): Observation =
             break
           case "resolve":
             // Where there is nothing to give a value to, it is given up.
-            yield* Effect.ignore(Effect.catch(engine.resolve(id, "by hand", by), () => engine.skip(id, by)))
+            yield* Effect.ignore(
+              Effect.catch(
+                engine.resolve(id, parked.kind === "FailedAfterPivot" ? "by hand" : null, by),
+                () => engine.skip(id, by)
+              )
+            )
             break
           case "cancel":
             yield* Effect.ignore(engine.cancel(id, { operator: "ada" }))

@@ -23,6 +23,14 @@ export const execute = (filename: string, sql: string): Effect.Effect<void> =>
     (database) => Effect.sync(() => database.close())
   )
 
+/** What a query of another program finds. */
+export const select = (filename: string, sql: string): Effect.Effect<ReadonlyArray<Record<string, unknown>>> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new DatabaseSync(filename, { readOnly: true })),
+    (database) => Effect.sync(() => database.prepare(sql).all().map((row) => ({ ...row }))),
+    (database) => Effect.sync(() => database.close())
+  )
+
 /** Makes it look as if the owner had not given a sign of life for long. */
 export const forgetOwner = (filename: string) => execute(filename, "UPDATE owner SET heartbeat_at = -1000000")
 

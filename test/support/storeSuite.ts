@@ -3,6 +3,7 @@ import { Cause, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { SagaStore } from "effect-saga"
 import { TestClock } from "effect/testing"
 import { requestSuite } from "./requestSuite.ts"
+import { listSuite } from "./storeListSuite.ts"
 import {
   acquire,
   appended,
@@ -22,6 +23,7 @@ export { OpenAgain, TakeOver } from "./storeValues.ts"
 /** Tests what every store promises. Each test builds the layer anew, and finds an empty store. */
 export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | TakeOver | OpenAgain, E>): void => {
   requestSuite(name, layer)
+  listSuite(name, layer)
 
   const test = (
     sentence: string,
@@ -40,6 +42,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
           status: "Waiting",
           cancelled: true,
           reason: "it's\nlate",
+          error: "it's\nlate",
+          attributes: { customer: "7", "it's \"ä\\\n🚀": "\"\\\n'🚀" },
           parent: "Holiday/1"
         })
         const events = ["{}", `{"text":"ä\\u0000🚀'"}`, JSON.stringify("x".repeat(100_000))]
@@ -89,7 +93,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
 
         yield* commit(keys.flatMap((key) => [started(key), appended(key, 2), appended(key, 3)]))
 
-        const all = yield* store.unfinished({ after: 0, limit: 1000 })
+        const all = yield* store.unfinished({ after: undefined, limit: 1000 })
         assert.deepStrictEqual(all.map((one) => one.record.key), keys)
         assert.isTrue(all.every((one) => one.events.length === 3 && one.events[2] === `{"event":3}`))
       })
@@ -146,7 +150,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
     )
 
     test(
-      "returns unfinished executions in pages of ascending keys",
+      "returns unfinished executions in pages, oldest first",
       Effect.gen(function*() {
         const store = yield* SagaStore.SagaStore
         const { commit } = yield* acquire("engine")
@@ -160,11 +164,14 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
           started(7)
         ])
 
-        const page = (after: number, limit: number) =>
-          Effect.map(store.unfinished({ after, limit }), (all) => all.map((one) => one.record.key))
+        const page = (after: number | undefined, limit: number) =>
+          Effect.map(
+            store.unfinished({ after: after === undefined ? undefined : recordOf(after), limit }),
+            (all) => all.map((one) => one.record.key)
+          )
 
-        assert.deepStrictEqual(yield* page(0, 10), [2, 4, 6, 7])
-        assert.deepStrictEqual(yield* page(0, 2), [2, 4])
+        assert.deepStrictEqual(yield* page(undefined, 10), [2, 4, 6, 7])
+        assert.deepStrictEqual(yield* page(undefined, 2), [2, 4])
         assert.deepStrictEqual(yield* page(4, 2), [6, 7])
         assert.deepStrictEqual(yield* page(7, 2), [])
       })
@@ -187,9 +194,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
 
         assert.deepStrictEqual(yield* list(), [5, 4, 3, 2, 1])
         assert.deepStrictEqual(yield* list({ limit: 2 }), [5, 4])
-        assert.deepStrictEqual(yield* list({ limit: 2, before: 4 }), [3, 2])
+        assert.deepStrictEqual(yield* list({ limit: 2, after: recordOf(4) }), [3, 2])
         assert.deepStrictEqual(yield* list({ statuses: ["Failed"] }), [5, 3, 1])
-        assert.deepStrictEqual(yield* list({ statuses: ["Failed"], before: 5, limit: 1 }), [3])
+        assert.deepStrictEqual(yield* list({ statuses: ["Failed"], after: recordOf(5), limit: 1 }), [3])
         assert.deepStrictEqual(yield* list({ statuses: ["Completed", "Running"] }), [4, 2])
         assert.deepStrictEqual(yield* list({ statuses: [] }), [])
         assert.deepStrictEqual(yield* list({ statuses: ["Running", "Running"] }), [2])
@@ -282,7 +289,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
 
         assert.strictEqual(count, 1530)
         assert.deepStrictEqual(
-          (yield* store.unfinished({ after: 0, limit: 1000 })).map((one) => one.record.key),
+          (yield* store.unfinished({ after: undefined, limit: 1000 })).map((one) => one.record.key),
           keys.filter((key) => key % 10 === 0)
         )
         assert.strictEqual((yield* store.list({ limit: 2000 })).length, 170)
@@ -503,9 +510,13 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
           answer([{ request: "a", answer: "{}" }]),
           earlySignals,
           store.find("Trip/1"),
-          store.unfinished({ after: 0, limit: 1 }),
+          store.unfinished({ after: undefined, limit: 1 }),
           store.list(),
           store.list({ definition: "Trip" }),
+          store.count(),
+          store.counts({ since: 0 }),
+          store.changed({ from: 0, limit: 1 }),
+          store.inspect,
           store.prune({ finishedBefore: 1 }),
           store.ended(["Trip/1"]),
           store.ask([request("a", "Trip/1")]),

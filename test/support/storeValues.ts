@@ -22,6 +22,8 @@ export const recordOf = (key: number, fields?: Partial<SagaStore.ExecutionRecord
   status: "Running",
   cancelled: false,
   reason: null,
+  error: null,
+  attributes: {},
   parent: null,
   createdAt: 1000 + key,
   updatedAt: 1000 + key,

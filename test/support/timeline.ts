@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import { Schema } from "effect"
 import { JournalEvent, type SagaStore, SagaTimeline } from "effect-saga"
 import { readdirSync, readFileSync } from "node:fs"
-import type { Line } from "./crashGolden.ts"
+import { linesOf } from "./goldenJournal.ts"
 
 export type Event = JournalEvent.JournalEvent
 
@@ -21,8 +21,7 @@ const folder = new URL("../golden/", import.meta.url)
 export const goldenJournals: ReadonlyMap<string, ReadonlyArray<Stored>> = new Map(
   readdirSync(folder).filter((file) => file.endsWith(".jsonl")).toSorted().map((file) => {
     const executions = new Map<number, { record: SagaStore.ExecutionRecord; readonly events: Array<Event> }>()
-    for (const text of readFileSync(new URL(file, folder), "utf8").trimEnd().split("\n")) {
-      const { events, key, record } = JSON.parse(text) as Line
+    for (const { events, key, record } of linesOf(readFileSync(new URL(file, folder), "utf8"))) {
       const known = executions.get(key)
       if (known === undefined) executions.set(key, { record: record!, events: [...events] })
       else {
@@ -72,6 +71,8 @@ export const journal = (
       status: "Running",
       cancelled: false,
       reason: null,
+      error: null,
+      attributes: {},
       parent: null,
       createdAt: morning,
       updatedAt: morning

@@ -114,9 +114,13 @@ export const raw = (job: RawJob): RawResult => {
 const makeWriter = (database: DatabaseSync) => {
   const begin = database.prepare("BEGIN IMMEDIATE")
   const end = database.prepare("COMMIT")
-  const insert = database.prepare("INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+  const insert = database.prepare(
+    `INSERT INTO executions
+      (key, id, definition, version, status, cancelled, reason, error, parent, created_at, updated_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+  )
   const update = database.prepare(
-    "UPDATE executions SET version = ?, status = ?, cancelled = ?, reason = ?, updated_at = ? WHERE key = ?"
+    "UPDATE executions SET version = ?, status = ?, cancelled = ?, reason = ?, error = ?, updated_at = ? WHERE key = ?"
   )
   const insertEvent = database.prepare("INSERT INTO events VALUES (?, ?, ?)")
   const insertEvents = database.prepare(
@@ -128,11 +132,11 @@ const makeWriter = (database: DatabaseSync) => {
       let values: Array<string | number> = []
       for (const { events, firstSequence, key, record } of appends) {
         if (record !== undefined) {
-          const { cancelled, createdAt, definition, id, parent, reason, status, updatedAt, version } = record
+          const { cancelled, createdAt, definition, error, id, parent, reason, status, updatedAt, version } = record
           const flag = cancelled ? 1 : 0
           if (firstSequence === 1) {
-            insert.run(key, id, definition, version, status, flag, reason, parent, createdAt, updatedAt)
-          } else update.run(version, status, flag, reason, updatedAt, key)
+            insert.run(key, id, definition, version, status, flag, reason, error, parent, createdAt, updatedAt)
+          } else update.run(version, status, flag, reason, error, updatedAt, key)
         }
         for (let index = 0; index < events.length; index++) {
           values.push(key, firstSequence + index, events[index]!)

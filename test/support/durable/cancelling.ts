@@ -32,7 +32,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         const running = yield* Effect.forkChild(engine.exit(Trip.execute("1")))
         yield* gate.arrived
 
-        yield* engine.use(Trip.cancel("Trip/1", { operator: "ann", comment: "customer called" }))
+        yield* engine.use(Trip.cancel("Trip/1", { operator: "ann", reason: "customer called" }))
         yield* settle
         assert.deepStrictEqual(ledger.lines, ["a"])
         yield* gate.open
@@ -42,7 +42,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         assert.deepStrictEqual(ledger.lines, ["a", "slow", "undo slow", "undo a"])
         assert.deepInclude(yield* engine.service.get("Trip/1"), { status: "Compensated", cancelled: true })
         const requested = (yield* engine.history("Trip/1")).find((event) => event._tag === "CancelRequested")
-        assert.deepInclude(requested!, { operator: "ann", comment: "customer called" })
+        assert.deepInclude(requested!, { operator: "ann", reason: "customer called" })
       })
     )
 

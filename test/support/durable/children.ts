@@ -245,6 +245,30 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "has in its journal who had its parent cancelled and why, and so have its own children",
+      Effect.gen(function*() {
+        const by = { operator: "ada", reason: "the guest is ill" }
+        const Leaf = DurableSaga.make("Leaf", { payload: Schema.String, idempotencyKey: (id) => id })
+        const engine = yield* family(
+          (id) => Effect.as(Effect.orDie(Leaf.execute(id)), receipt(id)),
+          Trip.toLayer((id) => Effect.as(Effect.orDie(Payment.execute(id)), null))
+        )
+        yield* engine.register(Leaf.toLayer(() => Effect.asVoid(Go.await)))
+        yield* engine.use(Trip.start("1"))
+        yield* until(engine.service.list({ statuses: ["Waiting"] }), (list) => list.length === 3, "all of them wait")
+
+        yield* engine.use(Trip.cancel("Trip/1", by))
+        yield* engine.exit(Trip.await("Trip/1"))
+
+        for (const id of ["Trip/1", "Payment/1", "Leaf/1"]) {
+          const requested = (yield* engine.history(id)).filter(({ _tag }) => _tag === "CancelRequested")
+          assert.lengthOf(requested, 1)
+          assert.deepInclude(requested[0], by)
+        }
+      })
+    )
+
+    test(
       "whose parent was cancelled before a crash is cancelled and undone after it, before the parent",
       Effect.gen(function*() {
         const gate = yield* makeGate

@@ -467,7 +467,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
 
         const all = yield* engine.service.list()
         const running = yield* engine.service.list({ statuses: ["Running"] })
-        const page = yield* engine.service.list({ limit: 1, before: all[0]!.key })
+        const page = yield* engine.service.list({ limit: 1, after: all[0]! })
         const others = yield* engine.service.list({ definition: "Careless" })
 
         assert.deepStrictEqual(all.map(({ id, status }) => [id, status]), [

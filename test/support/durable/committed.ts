@@ -5,7 +5,7 @@ import { assert, describe } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Saga, Step } from "effect-saga"
 import { refusal, restarted, settle, start, testsOn, until } from "./engine.ts"
-import { makeLedger, Trip } from "./sagas.ts"
+import { Careless, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
 
@@ -240,7 +240,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
-      "resolved with a value that does not fit the step says so, and can be decided on again",
+      "resolved with a value that does not fit the step is refused, and can be decided on again",
       Effect.gen(function*() {
         const broken = new Set(["c"])
         const saga = yield* makeIncomplete(broken)
@@ -248,13 +248,37 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* engine.use(Trip.start("1"))
         yield* engine.reaches("Trip/1", "Parked")
 
-        yield* engine.service.resolve("Trip/1", 17)
-        yield* settle
-        const record = yield* engine.reaches("Trip/1", "Parked")
-        assert.include(record.reason, "does not fit")
+        assert.strictEqual(
+          yield* refusal(engine.service.resolve("Trip/1", 17, { operator: "ann" })),
+          "InvalidValue: Execution \"Trip/1\" stays parked. Step \"c\" was resolved with a value that does not fit its " +
+            "schema: SchemaError: Expected string. Give the JSON of what the step succeeds with."
+        )
+        const { reason, status } = yield* engine.service.get("Trip/1")
+        assert.strictEqual(status, "Parked")
+        assert.include(reason, "does not fit")
+        const story = yield* engine.story("Trip/1")
+        assert.deepStrictEqual(story.slice(-2), ["Resolved c", "Parked c"])
         yield* engine.service.resolve("Trip/1", "by hand")
 
         assert.deepStrictEqual(yield* engine.use(Trip.await("Trip/1")), ["b", "by hand"])
+      })
+    )
+
+    test(
+      "is resolved while its definition is not registered, and parked again where the value does not fit when it is",
+      Effect.gen(function*() {
+        const saga = yield* makeIncomplete(new Set(["c"]))
+        const definitions = definitionsOf(saga)
+        const first = yield* start(definitions)
+        yield* first.use(Trip.start("1"))
+        yield* first.reaches("Trip/1", "Parked")
+        const engine = yield* restarted(first, "stop", Careless.toLayer(() => Effect.succeed(null)))
+
+        yield* engine.service.resolve("Trip/1", 17)
+        yield* engine.register(definitions)
+        const { reason } = yield* engine.reaches("Trip/1", "Parked")
+
+        assert.match(reason!, /^Step "c" was resolved with a value that does not fit its schema/)
       })
     )
   })

@@ -57,7 +57,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* engine.reaches("Trip/1", "Parked")
         state.broken = false
 
-        yield* engine.service.retry("Trip/1", { operator: "ann", comment: "bank is back" })
+        yield* engine.service.retry("Trip/1", { operator: "ann", reason: "bank is back" })
         const exit = yield* engine.exit(Trip.await("Trip/1"))
 
         assert.strictEqual(endingOf(exit), "Fail d failed")
@@ -65,7 +65,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         assert.strictEqual(yield* engine.status("Trip/1"), "Compensated")
         const history = yield* engine.history("Trip/1")
         const retried = history.find((event) => event._tag === "Retried")
-        assert.deepInclude(retried!, { path: "b", operator: "ann", comment: "bank is back" })
+        assert.deepInclude(retried!, { path: "b", operator: "ann", reason: "bank is back" })
         const undone = history.find((event) => event._tag === "CompensationSucceeded" && event.path === "b")
         assert.deepInclude(undone!, { attempt: 2 })
       })
@@ -126,7 +126,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* engine.use(Trip.start("1"))
         yield* engine.reaches("Trip/1", "Parked")
 
-        yield* engine.service.resolve("Trip/1", null, { comment: "refunded by hand" })
+        yield* engine.service.resolve("Trip/1", null, { reason: "refunded by hand" })
         const exit = yield* engine.exit(Trip.await("Trip/1"))
 
         assert.strictEqual(endingOf(exit), "Fail d failed")
@@ -287,18 +287,18 @@ export const suite = (name: string, storage: StorageLayer): void => {
         assert.include((yield* engine.service.get("Trip/1")).reason, "\"all[1]/b\"")
         assert.match(
           yield* refusal(engine.service.skip("Trip/1")),
-          /it is parked for "all\[\d\]\/b", "all\[\d\]\/b": say for which with "path"/
+          /^WrongStep: .* is parked for "all\[\d\]\/b", "all\[\d\]\/b"\. Say for which .* with its path\.$/
         )
         assert.match(
           yield* refusal(engine.service.skip("Trip/1", { path: "a" })),
-          /it is not parked for "a", but for "all\[\d\]\/b", "all\[\d\]\/b"/
+          /^WrongStep: .* is not parked for "a", but for "all\[\d\]\/b", "all\[\d\]\/b"\.$/
         )
         yield* engine.service.resolve("Trip/1", null, { path: "all[1]/b" })
         yield* settle
         assert.strictEqual(yield* engine.status("Trip/1"), "Parked")
         assert.match(
           yield* refusal(engine.service.skip("Trip/1", { path: "all[1]/b" })),
-          /it is not parked for "all\[1\]\/b", but for "all\[0\]\/b"/
+          / is not parked for "all\[1\]\/b", but for "all\[0\]\/b"\.$/
         )
         assert.notInclude(ledger.lines, "undo a")
         yield* engine.service.skip("Trip/1")
@@ -350,7 +350,10 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* engine.use(Trip.start("hangs"))
 
         for (const decide of [engine.service.retry, engine.service.skip, (id: string) => engine.service.resolve(id)]) {
-          assert.match(yield* refusal(decide("Trip/hangs")), /^NotApplicable: .* it is not parked\.$/)
+          assert.match(
+            yield* refusal(decide("Trip/hangs")),
+            /^NotParked: Execution "Trip\/hangs" is not parked: it is Running\. /
+          )
           assert.match(yield* refusal(decide("Trip/done")), /^AlreadyFinished: .* has ended \(Completed\)/)
           assert.match(yield* refusal(decide("Trip/none")), /^ExecutionNotFound: /)
         }

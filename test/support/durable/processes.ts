@@ -30,7 +30,7 @@ const openStore = Effect.flatMap(
 const isReceived = ({ _tag }: { readonly _tag: string }): boolean => _tag === "SignalReceived"
 
 /** Turns JSON into a text that shows nothing of it. */
-const backwards: SagaEngine.PayloadCodec = {
+export const backwards: SagaEngine.PayloadCodec = {
   encode: (json) => Effect.succeed(Array.from(JSON.stringify(json)).toReversed().join("")),
   decode: (stored) => Effect.succeed(JSON.parse(Array.from(String(stored)).toReversed().join("")))
 }
@@ -105,9 +105,11 @@ export const suite = (name: string, storage: StorageLayer): void => {
 
         yield* client.use(Trip.signal("Trip/1", Go, "early"))
         yield* client.use(Trip.start("1"))
-        yield* client.use(Trip.signal("Trip/1", Go, "late"))
+        yield* client.use(Trip.signal("Trip/1", Go, "late", { operator: "ann", reason: "asked by phone" }))
 
         assert.deepStrictEqual(yield* client.use(Trip.await("Trip/1")), ["early", "late"])
+        const late = (yield* engine.history("Trip/1")).findLast(({ _tag }) => _tag === "SignalReceived")
+        assert.deepInclude(late!, { operator: "ann", reason: "asked by phone" })
         assert.lengthOf((yield* engine.history("Trip/1")).filter(isReceived), 2)
       })
     )
@@ -134,9 +136,9 @@ export const suite = (name: string, storage: StorageLayer): void => {
         }
         state.isBroken = false
 
-        yield* client.use(Trip.cancel("Trip/waits", { operator: "ann", comment: "not needed" }))
+        yield* client.use(Trip.cancel("Trip/waits", { operator: "ann", reason: "not needed" }))
         yield* client.use(client.service.retry("Trip/retried"))
-        yield* client.use(client.service.skip("Trip/skipped", { path: "b", comment: "the customer agreed" }))
+        yield* client.use(client.service.skip("Trip/skipped", { path: "b", reason: "the customer agreed" }))
         yield* client.use(client.service.resolve("Trip/resolved"))
 
         const exit = (id: string) => client.use(Effect.exit(Trip.await(`Trip/${id}`)))
@@ -145,7 +147,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         assert.deepStrictEqual(yield* exit("resolved"), Exit.fail("c failed"))
         assert.strictEqual(compensationFailedIn(causeOf(yield* exit("skipped"))).failures[0]!.step, "b")
         const decisions = (yield* engine.history("Trip/skipped")).filter(({ _tag }) => _tag === "Skipped")
-        assert.deepInclude(decisions[0]!, { path: "b", comment: "the customer agreed" })
+        assert.deepInclude(decisions[0]!, { path: "b", reason: "the customer agreed" })
       })
     )
 

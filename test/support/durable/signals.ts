@@ -54,6 +54,37 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "says in the journal who sent it and why, wherever the saga stands",
+      Effect.gen(function*() {
+        const engine = yield* start(waiting(2))
+        yield* engine.use(Trip.signal("Trip/1", Note, "early", { operator: "ann", reason: "asked by phone" }))
+        yield* engine.use(Trip.start("1"))
+        yield* engine.service.signal("Trip/1", "note", "late", { operator: "bob" })
+        yield* engine.use(Trip.await("Trip/1"))
+        const Nobody = { id: "Nobody/1", definition: "Nobody", version: 1, payload: null }
+        yield* engine.service.start(Nobody)
+        yield* engine.service.signal("Nobody/1", "note", "idle", { reason: "to try it" })
+        yield* engine.service.signal("Nobody/1", "note", "plain")
+
+        const received = (id: string) =>
+          Effect.map(engine.history(id), (events) =>
+            events.flatMap((event) => {
+              if (event._tag !== "SignalReceived") return []
+              const { _tag, at: _at, v: _v, ...rest } = event
+              return [rest]
+            }))
+        assert.deepStrictEqual(yield* received("Trip/1"), [
+          { name: "note", value: "early", operator: "ann", reason: "asked by phone" },
+          { name: "note", value: "late", operator: "bob" }
+        ])
+        assert.deepStrictEqual(yield* received("Nobody/1"), [
+          { name: "note", value: "idle", reason: "to try it" },
+          { name: "note", value: "plain" }
+        ])
+      })
+    )
+
+    test(
       "that comes before anybody waits is kept",
       Effect.gen(function*() {
         const gate = yield* makeGate

@@ -112,6 +112,28 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "are not listed as parked any more while they wait",
+      Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const old = V1.toLayer(() =>
+          ledger.step("old a").pipe(Effect.andThen(Durable.sleep("30 days")), Effect.andThen(ledger.step("old b")))
+        )
+        const first = yield* start(old)
+        yield* first.use(V1.start("1"))
+        yield* settle
+        yield* first.stop
+        const second = yield* start(V2.toLayer(() => ledger.step("new")))
+        yield* pass("10 seconds")
+        yield* second.reaches("Trip/1", "Parked")
+        yield* second.stop
+
+        const third = yield* start(old)
+
+        assert.deepInclude(yield* third.reaches("Trip/1", "Waiting"), { reason: null, error: null })
+      })
+    )
+
+    test(
       "joined by the payload of another version give the execution that there is",
       Effect.gen(function*() {
         const ledger = yield* makeLedger

@@ -223,7 +223,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* pass("1 second")
         yield* pass("1 second")
         yield* engine.reaches("Trip/1", "Parked")
-        yield* engine.service.retry("Trip/1", { operator: "ann", comment: "try again" })
+        yield* engine.service.retry("Trip/1", { operator: "ann", reason: "try again" })
         yield* engine.exit(Trip.await("Trip/1"))
 
         const history = yield* engine.history("Trip/1")

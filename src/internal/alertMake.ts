@@ -1,0 +1,71 @@
+import type { JournalEvent } from "../JournalEvent.ts"
+import type { Alert } from "./alertModel.ts"
+import type { ExecutionRecord } from "./store.ts"
+import * as Timeline from "./timelineMake.ts"
+import type * as Model from "./timelineModel.ts"
+import { isLost } from "./timelineUndoing.ts"
+
+/*
+ * From a journal to alerts. They are made of timelines, so what a payload codec has sealed, and what is redacted, stays so.
+ */
+
+export const idOf = (execution: string, sequence: number): string => `${execution}#${sequence}`
+
+/** Whether there is an alert for such an event. */
+export const isTold = ({ _tag }: JournalEvent): boolean => _tag === "Parked" || _tag === "CompensationFailed"
+
+/** The alert for the event with this number, as it was then; undefined where there is none. */
+export const alertOf = (
+  execution: ExecutionRecord,
+  journal: ReadonlyArray<JournalEvent>,
+  sequence: number,
+  isRepeated: boolean
+): Alert | undefined => {
+  const event = journal[sequence - 1]
+  if (event === undefined || !isTold(event)) return undefined
+  const { entries, remaining } = timelineOf(execution, journal.slice(0, sequence))
+  const head = { v: 1, id: idOf(execution.id, sequence), execution, at: event.at } as const
+  const left = remaining.filter(({ state }) => !isLost(state)).map(({ path }) => path)
+  if (event._tag === "CompensationFailed") {
+    const step = entries.find((entry) => entry._tag === "Step" && entry.path === event.path)
+    const compensation = step?._tag === "Step" ? step.compensation : null
+    return {
+      _tag: "CompensationFailed",
+      ...head,
+      step: event.path,
+      attempt: event.attempt,
+      cause: compensation?.cause ?? { _tag: "Sealed" },
+      isGivenUp: compensation?.state === "GivenUp",
+      remaining: left
+    }
+  }
+  const parking = entries.find((entry) => entry._tag === "Parking" && entry.sequence === sequence)
+  if (parking?._tag !== "Parking") return undefined
+  const { cause, kind, path, reason, steps } = parking
+  return {
+    _tag: "Parked",
+    ...head,
+    kind,
+    step: path === "" ? null : path,
+    steps,
+    reason,
+    cause,
+    isRepeated,
+    remaining: left
+  }
+}
+
+/** The numbers of the events by which it is still parked. One that runs is not parked for its code. */
+export const parkedBy = (
+  execution: ExecutionRecord,
+  journal: ReadonlyArray<JournalEvent>,
+  isRunning: boolean
+): ReadonlyArray<number> =>
+  timelineOf(execution, journal).entries.flatMap((entry) => {
+    if (entry._tag !== "Parking" || entry.endedAt !== null) return []
+    const isForCode = entry.kind === "Mismatch" || entry.kind === "NotRegistered"
+    return isForCode && isRunning ? [] : [entry.sequence]
+  })
+
+const timelineOf = (record: ExecutionRecord, events: ReadonlyArray<JournalEvent>): Model.SagaTimeline =>
+  Timeline.make({ record, events, redact: false, sealed: undefined })

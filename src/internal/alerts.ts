@@ -1,0 +1,242 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { JournalEvent } from "../JournalEvent.ts"
+import type { SagaStoreError } from "../SagaStoreError.ts"
+import * as Log from "./alertLog.ts"
+import { alertOf, idOf, isTold, parkedBy } from "./alertMake.ts"
+import type { Alert, Handler } from "./alertModel.ts"
+import { decodeEvents } from "./journalText.ts"
+import type { SagaStore, StoredExecution } from "./store.ts"
+
+/*
+ * Tells of executions that are parked, and of compensations that failed, when that is durable.
+ *
+ * 1. What waits to be told is the number of an event. The alert is read from the store when its turn comes, so executions
+ *    that run, that nobody runs, and that were found by a start are told alike.
+ * 2. Each handler has a line of its own, so none waits for another one. In a line, the alerts of one execution keep their
+ *    order, and those of others don't wait for them.
+ * 3. Nothing that a handler does reaches a saga, nor keeps its engine from closing: it runs in a fiber that nobody has to
+ *    wait for.
+ */
+
+/** How many alerts a handler has at once. */
+const concurrency = 16
+
+/** A handler that never ends is not to hold up the others for ever. */
+const patience = Duration.minutes(30)
+
+interface Options {
+  readonly store: Pick<SagaStore["Service"], "find">
+  /** Whether an execution runs. Then it goes on, although its journal does not say so before its next event. */
+  readonly isRunning: (execution: string) => boolean
+}
+
+interface Turn {
+  readonly sequence: number
+  /** Then it is all that the execution is parked for still, by events up to that one. */
+  readonly isRepeated: boolean
+}
+
+export class Alerts {
+  /** Whether a handler writes what the engine itself would log of parked executions. */
+  readonly isLogged: boolean
+  private readonly lines: ReadonlyArray<Line>
+  /** The executions that the start has found parked: how many events they had. */
+  private readonly found = new Map<string, number>()
+
+  constructor(handlers: ReadonlyArray<Handler>, options: Options) {
+    this.isLogged = handlers.includes(Log.handler)
+    this.lines = handlers.map((handler) => new Line(handler, options))
+  }
+
+  /** What to call when the event with this number is durable. */
+  whenWritten(execution: string, sequence: number, event: JournalEvent): (() => void) | undefined {
+    if (!isTold(event)) return undefined
+    return () => {
+      for (const line of this.lines) {
+        if (line.wants(event._tag)) line.add(execution, { sequence, isRepeated: false })
+      }
+    }
+  }
+
+  /** A start has found this execution parked, with so many events. Whoever had it before may have died too soon to tell. */
+  repeat(execution: string, events: number): void {
+    this.found.set(execution, events)
+  }
+
+  /**
+   * Tells, for ever. What was found parked is told when `settled` returns, if it is parked still: many go on when their
+   * definitions are registered.
+   */
+  run(settled: Effect.Effect<void>): Effect.Effect<void> {
+    const repeated = Effect.andThen(
+      settled,
+      Effect.sync(() => {
+        for (const [execution, sequence] of this.found) {
+          for (const line of this.lines) if (line.wants("Parked")) line.add(execution, { sequence, isRepeated: true })
+        }
+        this.found.clear()
+      })
+    )
+    return Effect.all([repeated, ...this.lines.map(({ run }) => run)], { concurrency: "unbounded", discard: true })
+  }
+
+  /** Waits until all that happened in this engine has been told. What is parked is told again by the next one. */
+  readonly drained: Effect.Effect<void> = Effect.suspend(() => {
+    this.found.clear()
+    return Effect.forEach(this.lines, (line) => line.drained, { discard: true })
+  })
+}
+
+class Line {
+  private readonly handler: Handler
+  private readonly options: Options
+  /** By execution: what is told, and what comes next. */
+  private readonly turns = new Map<string, Array<Turn>>()
+  /** The executions of which nothing is told at the moment. */
+  private readonly next: Array<string> = []
+  private readonly idle = new Set<() => void>()
+  private whenEmpty: (() => void) | undefined = undefined
+  private isClosing = false
+
+  constructor(handler: Handler, options: Options) {
+    this.handler = handler
+    this.options = options
+  }
+
+  wants(tag: JournalEvent["_tag"]): boolean {
+    return (tag === "Parked" ? this.handler.onParked : this.handler.onCompensationFailed) !== undefined
+  }
+
+  add(execution: string, turn: Turn): void {
+    const turns = this.turns.get(execution)
+    if (turns !== undefined) {
+      turns.push(turn)
+      return
+    }
+    this.turns.set(execution, [turn])
+    this.call(execution)
+  }
+
+  private call(execution: string): void {
+    this.next.push(execution)
+    const [wake] = this.idle
+    wake?.()
+  }
+
+  get run(): Effect.Effect<void> {
+    const one = Effect.forever(Effect.suspend(() => {
+      const execution = this.next.shift()
+      return execution === undefined ? this.awaitCall : this.tellNext(execution)
+    }))
+    return Effect.all(Array.from({ length: concurrency }, () => one), { concurrency: "unbounded", discard: true })
+  }
+
+  private readonly awaitCall: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.next.length > 0) return resume(Effect.void)
+    const wake = () => {
+      this.idle.delete(wake)
+      resume(Effect.void)
+    }
+    this.idle.add(wake)
+    return Effect.sync(() => this.idle.delete(wake))
+  })
+
+  get drained(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.isClosing = true
+      return this.turns.size === 0 ? Effect.void : Effect.callback<void>((resume) => {
+        this.whenEmpty = () => resume(Effect.void)
+      })
+    })
+  }
+
+  private tellNext(execution: string): Effect.Effect<void> {
+    const turns = this.turns.get(execution)!
+    return Effect.andThen(
+      this.tell(execution, turns[0]!),
+      Effect.sync(() => {
+        turns.shift()
+        // The others come first.
+        if (turns.length > 0) return this.call(execution)
+        this.turns.delete(execution)
+        if (this.turns.size === 0) this.whenEmpty?.()
+      })
+    )
+  }
+
+  private tell(execution: string, turn: Turn): Effect.Effect<void> {
+    if (turn.isRepeated && this.isClosing) return Effect.void
+    return Effect.retry(Effect.suspend(() => this.options.store.find(execution)), {
+      while: mayPass,
+      schedule: Schedule.spaced("1 second")
+    }).pipe(
+      Effect.flatMap((found) =>
+        Effect.forEach(found === undefined ? [] : this.alertsOf(found, turn), (alert) => this.hand(alert), {
+          discard: true
+        })
+      ),
+      Effect.catchCause((cause) =>
+        Effect.logWarning(
+          `Alert ${idOf(execution, turn.sequence)} could not be made of what is stored; the saga goes on.`,
+          cause
+        )
+      )
+    )
+  }
+
+  private alertsOf({ events, record }: StoredExecution, { isRepeated, sequence }: Turn): ReadonlyArray<Alert> {
+    const journal = decodeEvents(events)
+    if (journal === undefined) throw new Error(`The journal of ${record.id} is damaged, or of a later version.`)
+    // What was decided while its alert had to wait needs nobody any more.
+    const parked = parkedBy(record, journal, this.options.isRunning(record.id))
+    const isParking = journal[sequence - 1]?._tag === "Parked"
+    const told = isRepeated ? parked : isParking ? parked.filter((by) => by === sequence) : [sequence]
+    return told.flatMap((by) => by <= sequence ? alertOf(record, journal, by, isRepeated) ?? [] : [])
+  }
+
+  /* Never fails. The fiber of the handler is left behind where it can't be interrupted. */
+  private hand(alert: Alert): Effect.Effect<void> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.forkDetach(Effect.interruptible(this.handle(alert))), (fiber) => {
+        const leave = Effect.sync(() => fiber.interruptUnsafe())
+        return restore(Effect.timeoutOption(Fiber.await(fiber), patience)).pipe(
+          Effect.onInterrupt(() => leave),
+          Effect.flatMap((ended) => {
+            if (Option.isNone(ended)) {
+              return Effect.andThen(
+                leave,
+                Effect.logWarning(
+                  `Alert ${alert.id} was not handled within ${
+                    Duration.format(patience)
+                  } and is given up; the saga goes on.`
+                )
+              )
+            }
+            return Exit.isSuccess(ended.value) ? Effect.void : Effect.logWarning(
+              `The handler of alert ${alert.id} failed; the saga goes on.`,
+              ended.value.cause
+            )
+          })
+        )
+      })
+    )
+  }
+
+  private handle(alert: Alert): Effect.Effect<unknown, unknown> {
+    return Effect.suspend(() => {
+      const { onCompensationFailed, onParked } = this.handler
+      const handled: unknown = alert._tag === "Parked" ? onParked?.(alert) : onCompensationFailed?.(alert)
+      if (Effect.isEffect(handled)) return handled as Effect.Effect<unknown, unknown>
+      // Of one that is rejected, too, nobody but the log is told.
+      if (handled instanceof Promise) handled.catch(() => {})
+      return Effect.die(new Error("The handler returned no Effect (wrap a promise in Effect.tryPromise)."))
+    })
+  }
+}
+
+const mayPass = (error: SagaStoreError): boolean => error.isTransient
