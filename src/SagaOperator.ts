@@ -195,6 +195,7 @@ export class SagaOperator extends Context.Service<SagaOperator, {
   /**
    * Emits the record of an execution whenever it has changed, from now on: when it begins, waits, is undone, is parked, goes
    * on and ends. What changes twice within a moment is emitted once.
+   * The clock of this process and that of the engine have to agree within ten seconds.
    */
   readonly watch: (filter?: ExecutionFilter) => Stream.Stream<ExecutionRecord, SagaStoreError>
   /** Emits the events of an execution, those that there are and those that come, until it has ended. */
