@@ -1,8 +1,8 @@
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { Alert } from "./alertModel.ts"
+import { progressOf } from "./journalText.ts"
 import type { ExecutionRecord } from "./store.ts"
 import * as Timeline from "./timelineMake.ts"
-import type * as Model from "./timelineModel.ts"
 import { isLost } from "./timelineUndoing.ts"
 
 /*
@@ -23,7 +23,12 @@ export const alertOf = (
 ): Alert | undefined => {
   const event = journal[sequence - 1]
   if (event === undefined || !isTold(event)) return undefined
-  const { entries, remaining } = timelineOf(execution, journal.slice(0, sequence))
+  const { entries, remaining } = Timeline.make({
+    record: execution,
+    events: journal.slice(0, sequence),
+    redact: false,
+    sealed: undefined
+  })
   const head = { v: 1, id: idOf(execution.id, sequence), execution, at: event.at } as const
   const left = remaining.filter(({ state }) => !isLost(state)).map(({ path }) => path)
   if (event._tag === "CompensationFailed") {
@@ -55,17 +60,7 @@ export const alertOf = (
   }
 }
 
-/** The numbers of the events by which it is still parked. One that runs is not parked for its code. */
-export const parkedBy = (
-  execution: ExecutionRecord,
-  journal: ReadonlyArray<JournalEvent>,
-  isRunning: boolean
-): ReadonlyArray<number> =>
-  timelineOf(execution, journal).entries.flatMap((entry) => {
-    if (entry._tag !== "Parking" || entry.endedAt !== null) return []
-    const isForCode = entry.kind === "Mismatch" || entry.kind === "NotRegistered"
-    return isForCode && isRunning ? [] : [entry.sequence]
-  })
-
-const timelineOf = (record: ExecutionRecord, events: ReadonlyArray<JournalEvent>): Model.SagaTimeline =>
-  Timeline.make({ record, events, redact: false, sealed: undefined })
+/** The numbers of the events by which it is still parked, in order. */
+export const parkedBy = (journal: ReadonlyArray<JournalEvent>): ReadonlyArray<number> =>
+  Array.from(progressOf(journal)?.parked?.values() ?? [], (event) => journal.indexOf(event) + 1)
+    .toSorted((one, other) => one - other)

@@ -29,11 +29,7 @@ const concurrency = 16
 /** A handler that never ends is not to hold up the others for ever. */
 const patience = Duration.minutes(30)
 
-interface Options {
-  readonly store: Pick<SagaStore["Service"], "find">
-  /** Whether an execution runs. Then it goes on, although its journal does not say so before its next event. */
-  readonly isRunning: (execution: string) => boolean
-}
+type Store = Pick<SagaStore["Service"], "find">
 
 interface Turn {
   readonly sequence: number
@@ -48,9 +44,9 @@ export class Alerts {
   /** The executions that the start has found parked: how many events they had. */
   private readonly found = new Map<string, number>()
 
-  constructor(handlers: ReadonlyArray<Handler>, options: Options) {
+  constructor(handlers: ReadonlyArray<Handler>, store: Store) {
     this.isLogged = handlers.includes(Log.handler)
-    this.lines = handlers.map((handler) => new Line(handler, options))
+    this.lines = handlers.map((handler) => new Line(handler, store))
   }
 
   /** What to call when the event with this number is durable. */
@@ -94,7 +90,7 @@ export class Alerts {
 
 class Line {
   private readonly handler: Handler
-  private readonly options: Options
+  private readonly store: Store
   /** By execution: what is told, and what comes next. */
   private readonly turns = new Map<string, Array<Turn>>()
   /** The executions of which nothing is told at the moment. */
@@ -103,9 +99,9 @@ class Line {
   private whenEmpty: (() => void) | undefined = undefined
   private isClosing = false
 
-  constructor(handler: Handler, options: Options) {
+  constructor(handler: Handler, store: Store) {
     this.handler = handler
-    this.options = options
+    this.store = store
   }
 
   wants(tag: JournalEvent["_tag"]): boolean {
@@ -171,7 +167,7 @@ class Line {
 
   private tell(execution: string, turn: Turn): Effect.Effect<void> {
     if (turn.isRepeated && this.isClosing) return Effect.void
-    return Effect.retry(Effect.suspend(() => this.options.store.find(execution)), {
+    return Effect.retry(Effect.suspend(() => this.store.find(execution)), {
       while: mayPass,
       schedule: Schedule.spaced("1 second")
     }).pipe(
@@ -193,7 +189,7 @@ class Line {
     const journal = decodeEvents(events)
     if (journal === undefined) throw new Error(`The journal of ${record.id} is damaged, or of a later version.`)
     // What was decided while its alert had to wait needs nobody any more.
-    const parked = parkedBy(record, journal, this.options.isRunning(record.id))
+    const parked = parkedBy(journal)
     const isParking = journal[sequence - 1]?._tag === "Parked"
     const told = isRepeated ? parked : isParking ? parked.filter((by) => by === sequence) : [sequence]
     return told.flatMap((by) => by <= sequence ? alertOf(record, journal, by, isRepeated) ?? [] : [])

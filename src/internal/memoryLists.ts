@@ -1,6 +1,7 @@
 import { matches } from "./executionFilter.ts"
 import { byGroup } from "./groups.ts"
 import {
+  byPosition,
   type Counts,
   type ExecutionFilter,
   type ExecutionRecord,
@@ -58,7 +59,5 @@ export const changed = (
     .slice(0, limit)
 
 type Change = Pick<ExecutionRecord, "updatedAt" | "key">
-
-const byPosition = (one: Position, other: Position): number => one.createdAt - other.createdAt || one.key - other.key
 
 const byChange = (one: Change, other: Change): number => one.updatedAt - other.updatedAt || one.key - other.key

@@ -7,6 +7,7 @@ import type { Client } from "./client.ts"
 import { alreadyBeingUndone, type DecisionBy } from "./decisions.ts"
 import { type Commands, isBeingUndone, parkedPaths } from "./operatorCommands.ts"
 import {
+  byPosition,
   type ExecutionFilter,
   type ExecutionRecord,
   type Position,
@@ -119,7 +120,7 @@ export const bulk = (
         if (!dryRun) yield* commands.engine
         const size = Math.min(concurrency, left)
         const page = yield* store.list({ ...filter, statuses, order: "oldest", after, limit: size })
-        const before = page.filter((record) => !isAfter(record, last))
+        const before = page.filter((record) => byPosition(record, last) <= 0)
         const wanted = before.filter((record) => !isInVain(record))
         const rest = left - wanted.length
         const isMore = before.length === size && rest > 0
@@ -150,6 +151,3 @@ interface Place {
 
 const beingUndone = (execution: string): SagaEngineError =>
   new SagaEngineError({ reason: new NotApplicable({ execution, detail: alreadyBeingUndone }) })
-
-const isAfter = (one: Position, other: Position): boolean =>
-  one.createdAt > other.createdAt || (one.createdAt === other.createdAt && one.key > other.key)

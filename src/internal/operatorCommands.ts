@@ -5,7 +5,7 @@ import type { SagaStoreError } from "../SagaStoreError.ts"
 import type { Refusal } from "./decisions.ts"
 import { decodeEvents, progressOf } from "./journalText.ts"
 import { accepted, found, refuse } from "./refuse.ts"
-import { isFinished, type SagaStore, type StoredExecution } from "./store.ts"
+import { isFinished, nameOfOwner, type SagaStore, type StoredExecution } from "./store.ts"
 
 /** What an execution is parked for, in order: paths of steps, or an empty one where that is no step. */
 export const parkedPaths = ({ events }: StoredExecution): ReadonlyArray<string> =>
@@ -36,7 +36,7 @@ export class Commands {
           new SagaEngineError({
             reason: new NoEngine({
               store: this.store.name,
-              owner: owner === undefined ? null : `${owner.name} (process ${owner.pid} on ${owner.host})`,
+              owner: owner === undefined ? null : nameOfOwner(owner),
               silence: owner?.silence ?? null
             })
           })

@@ -11,6 +11,7 @@ import type { Journals } from "./journals.ts"
 import { head } from "./journalText.ts"
 import type { Loader } from "./loader.ts"
 import {
+  byPosition,
   type ExecutionRecord,
   type Position,
   type SagaStore,
@@ -83,7 +84,7 @@ export class Recovery {
     while (!isRead) {
       const page: Page = yield* this.readPage(after)
       after = page.last
-      isRead = end === undefined || after === undefined || !isBefore(after, end)
+      isRead = end === undefined || after === undefined || byPosition(after, end) >= 0
       for (const { events, record } of page.found) {
         if (record.status === "Parked" && record.key <= this.lastKey) this.alerts?.repeat(record.id, events.length)
         // This owner started it. The clock was set back where an older one comes after it, so it ends nothing.
@@ -163,9 +164,6 @@ export class Recovery {
     return this.clock.currentTimeMillisUnsafe()
   }
 }
-
-const isBefore = (one: Position, other: Position): boolean =>
-  one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.key < other.key)
 
 const unregistered = ({ definition, version }: ExecutionRecord, versions: ReadonlyArray<number>): string =>
   versions.length === 0

@@ -228,6 +228,9 @@ export interface ExecutionFilter {
 /** The place of an execution in lists, which are in order of `createdAt`, then of `key`. */
 export type Position = Pick<ExecutionRecord, "createdAt" | "key">
 
+export const byPosition = (one: Position, other: Position): number =>
+  one.createdAt - other.createdAt || one.key - other.key
+
 /**
  * A page of a list of executions.
  *
@@ -263,6 +266,11 @@ export interface Counts {
   /** How many have ended since then. */
   readonly ended: Readonly<Record<"Completed" | "Compensated" | "Failed", number>>
 }
+
+/** What an owner is called in errors. */
+export const nameOfOwner = (
+  { host, name, pid }: { readonly name: string; readonly host: string; readonly pid: number }
+): string => `${name} (process ${pid} on ${host})`
 
 /**
  * What a store says of itself.

@@ -73,7 +73,7 @@ const head = (context: Context): ReadonlyArray<Line> => {
   ]
 }
 
-const statusStyle: Record<Model.SagaTimeline["execution"]["status"], Style> = {
+export const statusStyle: Record<Model.SagaTimeline["execution"]["status"], Style> = {
   Running: "bold",
   Waiting: "bold",
   Compensating: "yellow",

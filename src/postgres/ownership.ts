@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import * as process from "../internal/process.ts"
-import { answerRetention, type EarlySignal } from "../internal/store.ts"
+import { answerRetention, type EarlySignal, nameOfOwner } from "../internal/store.ts"
 import { Owned, OwnershipLost, SagaStoreError } from "../SagaStoreError.ts"
 
 import type { Attempt, Attempts } from "./attempts.ts"
@@ -84,7 +84,11 @@ export const acquire = (context: Context) =>
           const taken = yield* waitFor(whileTaken(takeOver(context, owner, candidate)))
           if (taken !== undefined) return taken
         } else if (seen !== undefined && !isSame(seen, owner) && !options.standby) {
-          const reason = new Owned({ store: context.settings.store, owner: nameOf(owner), since: owner.acquiredAt })
+          const reason = new Owned({
+            store: context.settings.store,
+            owner: nameOfOwner(owner),
+            since: owner.acquiredAt
+          })
           return yield* new SagaStoreError({ reason })
         }
       }
@@ -192,7 +196,9 @@ const takeOver = Effect.fnUntraced(function*(
   const lose = Effect.flatMap(attempts.read(lines, (session) => readOwner(settings, session)), (owner) => {
     Deferred.doneUnsafe(
       lost,
-      Effect.fail(new SagaStoreError({ reason: new OwnershipLost({ store: settings.store, owner: nameOf(owner) }) }))
+      Effect.fail(
+        new SagaStoreError({ reason: new OwnershipLost({ store: settings.store, owner: nameOfOwner(owner) }) })
+      )
     )
     return Deferred.await(lost)
   })
@@ -356,5 +362,3 @@ const deleteAnswered = (settings: Settings, before: number): Attempt<void> => (s
     `DELETE FROM "${settings.schema}".requests WHERE answered_at < $1`,
     [String(before)]
   ))
-
-const nameOf = ({ host, name, pid }: OwnerRow): string => `${name} (process ${pid} on ${host})`

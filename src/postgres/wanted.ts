@@ -1,5 +1,6 @@
 import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
+import { textAfter } from "../internal/prefix.ts"
 import { type ListOptions, Status } from "../internal/store.ts"
 import { type Row, type Session, texts, whole } from "./session.ts"
 
@@ -92,15 +93,6 @@ export const hasPrefix = (statement: Statement, prefix: string): string => {
   const next = textAfter(prefix)
   const end = next === undefined ? "" : ` AND left(e.id, 200) <= left(${statement.given(next)}, 200)`
   return `left(e.id, 200) >= left(${given}, 200)${end} AND starts_with(e.id, ${given})`
-}
-
-/* The first text that comes after all that begin with this one; half a character can't be stored. */
-const textAfter = (prefix: string): string | undefined => {
-  const points = Array.from(prefix, (character) => character.codePointAt(0)!)
-  while (points.at(-1) === 0x10FFFF) points.pop()
-  const last = points.pop()
-  if (last === undefined) return undefined
-  return String.fromCodePoint(...points.slice(0, 300), last >= 0xD7FF && last < 0xE000 ? 0xE000 : last + 1)
 }
 
 /* What rows `e` have to be besides what they were found by. */

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import { statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { guarded } from "../internal/guard.ts"
+import { nameOfOwner } from "../internal/store.ts"
 import { Incompatible, SagaStoreError } from "../SagaStoreError.ts"
 import { corrupt, fromThrown, isBusy, unavailable } from "./errors.ts"
 import { type Connection, makeOperations, type Operations } from "./operations.ts"
@@ -115,7 +116,7 @@ const prepare = Effect.fnUntraced(function*(database: DatabaseSync, options: Opt
     const row = yield* attempt(store, () => database.prepare("SELECT * FROM owner").get()!)
     const owner = yield* OwnerRow.inspect(store, row, now)
     if (owner?.isAlive === true) {
-      const engine = `an engine of an earlier version has it, ${OwnerRow.nameOf(owner)}`
+      const engine = `an engine of an earlier version has it, ${nameOfOwner(owner)}`
       return yield* incompatible(store, `${engine}, which could not write to tables of this version. Stop it first`)
     }
   }

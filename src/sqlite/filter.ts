@@ -1,5 +1,6 @@
 /// <reference types="node" />
 import type { SQLInputValue } from "node:sqlite"
+import { textAfter } from "../internal/prefix.ts"
 import { type ExecutionFilter, type ListOptions, Status } from "../internal/store.ts"
 
 /* What executions are looked for by, as conditions in SQL. */
@@ -37,24 +38,11 @@ export const fromFilter = (filter: ExecutionFilter): Asked | undefined => {
   return {
     statuses: statuses?.length === Status.literals.length ? undefined : statuses,
     definition: definition ?? implied,
-    ids: idPrefix === "" || slash === idPrefix.length - 1 ? undefined : { from: idPrefix, to: endOf(idPrefix) },
+    ids: idPrefix === "" || slash === idPrefix.length - 1 ? undefined : { from: idPrefix, to: textAfter(idPrefix) },
     updatedBefore: filter.updatedBefore,
     error: filter.error,
     attributes: Object.entries(filter.attributes ?? {})
   }
-}
-
-/*
- * The least text that is greater than all that begin with `prefix`. Texts are in the order of their bytes in UTF-8, which is
- * that of their code points; halves of what takes two in UTF-16 are none.
- */
-const endOf = (prefix: string): string | undefined => {
-  const points = Array.from(prefix, (character) => character.codePointAt(0)!)
-  while (points.length > 0) {
-    const last = points.pop()!
-    if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
-  }
-  return undefined
 }
 
 /** The conditions on a row of `executions`. */

@@ -35,6 +35,3 @@ export const inspect = (store: string, row: Row, now: number): Effect.Effect<Ins
     const silence = Math.max(0, now - heartbeatAt)
     return { name, host, pid, acquiredAt, silence, isAlive: silence <= lease && !process.isDead(owner) }
   })
-
-export const nameOf = (row: Pick<OwnerRow, "name" | "pid" | "host">): string =>
-  `${row.name} (process ${row.pid} on ${row.host})`

@@ -5,12 +5,19 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Bell } from "../internal/bell.ts"
 import * as process from "../internal/process.ts"
-import { answerRetention, type Append, type EarlySignal, isFinished, type Ownership } from "../internal/store.ts"
+import {
+  answerRetention,
+  type Append,
+  type EarlySignal,
+  isFinished,
+  nameOfOwner,
+  type Ownership
+} from "../internal/store.ts"
 import { Owned, OwnershipLost, SagaStoreError } from "../SagaStoreError.ts"
 import type { Driver } from "./driver.ts"
 import { isBusy, unavailable } from "./errors.ts"
 import type { Candidate, Fenced } from "./operations.ts"
-import { decodeOwner, lease, nameOf, type OwnerRow } from "./ownerRow.ts"
+import { decodeOwner, lease, type OwnerRow } from "./ownerRow.ts"
 import { decodeSignals } from "./rows.ts"
 
 /*
@@ -63,7 +70,9 @@ export const acquire = (store: string, driver: Driver, news: Bell) =>
         )
         if (taken !== undefined) return taken
       } else if (seen !== undefined && !isUnchanged && !options.standby) {
-        return yield* new SagaStoreError({ reason: new Owned({ store, owner: nameOf(row), since: row.acquired_at }) })
+        return yield* new SagaStoreError({
+          reason: new Owned({ store, owner: nameOfOwner(row), since: row.acquired_at })
+        })
       }
       seen = row
       yield* Effect.sleep(pause)
@@ -167,4 +176,4 @@ const whileLocked = {
 }
 
 const lostError = (store: string, row: OwnerRow): SagaStoreError =>
-  new SagaStoreError({ reason: new OwnershipLost({ store, owner: nameOf(row) }) })
+  new SagaStoreError({ reason: new OwnershipLost({ store, owner: nameOfOwner(row) }) })

@@ -1,4 +1,4 @@
-import type { ExecutionRecord, Status } from "../../internal/store.ts"
+import type { ExecutionRecord } from "../../internal/store.ts"
 import {
   cut,
   escaped,
@@ -10,6 +10,8 @@ import {
   type Style,
   wholeLine
 } from "../../internal/timelineText.ts"
+
+export { statusStyle } from "../../internal/timelineRender.ts"
 
 /* Tables for people: columns as wide as what is in them, and the last one as wide as there is room. */
 
@@ -47,16 +49,6 @@ const rowLine = (row: ReadonlyArray<Cell>, widths: ReadonlyArray<number>, width:
 
 /** A time in whole seconds. */
 export const seconds = (millis: number): string => instant(millis).replace(/\.\d{3}Z$/, "Z")
-
-export const statusStyle: Record<Status, Style> = {
-  Running: "bold",
-  Waiting: "bold",
-  Compensating: "yellow",
-  Parked: "red",
-  Completed: "green",
-  Compensated: "yellow",
-  Failed: "red"
-}
 
 /** Why it stands where it stands, as far as the record tells. */
 export const reasonOf = ({ cancelled, error, reason }: ExecutionRecord): string =>

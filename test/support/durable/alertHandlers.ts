@@ -2,11 +2,11 @@
  * Those who are told: what they do wrong, and what they are told after a restart.
  */
 import { assert, describe } from "@effect/vitest"
-import { Context, Deferred, Effect, Latch, Layer, Logger } from "effect"
-import { Durable, SagaAlerts, SagaStore } from "effect-saga"
+import { Context, Deferred, Effect, Latch, Layer, Logger, Schema } from "effect"
+import { Durable, Saga, SagaAlerts, type SagaEngine, SagaStore, Step } from "effect-saga"
 import { careless, makeHandler, startWith, stuck } from "./alerting.ts"
 import { pass, settle, start, testsOn, until, whileTimePasses } from "./engine.ts"
-import { Careless, makeLedger, Trip } from "./sagas.ts"
+import { Careless, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { Storage, type StorageLayer } from "./storage.ts"
 
 type Store = SagaStore.SagaStore["Service"]
@@ -38,6 +38,30 @@ export const suite = (name: string, storage: StorageLayer): void => {
   const test = testsOn(storage)
 
   describe(`${name}: a handler of alerts`, () => {
+    test(
+      "is told of what is parked while another action still runs",
+      Effect.gen(function*() {
+        const handler = yield* makeHandler()
+        const gate = yield* makeGate
+        const slow = Step.make("slow", { action: () => gate.pass })
+        const spoiled = Step.make("spoiled", { success: Schema.String, action: () => Effect.succeed("spoiled") })
+        const codec: SagaEngine.PayloadCodec = {
+          encode: (json) => json === "spoiled" ? Effect.fail(new Error("no key")) as never : Effect.succeed(json),
+          decode: Effect.succeed
+        }
+        const definitions = Trip.toLayer(() =>
+          Effect.as(Saga.all([slow(), Effect.andThen(gate.arrived, spoiled())], { concurrency: "unbounded" }), null)
+        )
+        const engine = yield* startWith(handler.alerts, definitions, { codec })
+
+        yield* engine.use(Trip.start("1"))
+        yield* handler.awaitTold(1)
+
+        assert.deepInclude(handler.told[0]!, { kind: "Mismatch", isRepeated: false })
+        yield* gate.open
+      })
+    )
+
     test(
       "that fails, dies or returns no effect changes nothing, and is told the next one",
       Effect.gen(function*() {

@@ -2,7 +2,7 @@
  * Code that changes while executions run.
  */
 import { assert, describe } from "@effect/vitest"
-import { Cause, Effect, Exit, Schema } from "effect"
+import { Cause, type Duration, Effect, Exit, Schema } from "effect"
 import { Durable, DurableSaga, Saga, Step } from "effect-saga"
 import type { DurableOnly, DurableStack } from "../../../src/CompensationStack.ts"
 import { causeOf } from "../results.ts"
@@ -26,6 +26,23 @@ export const suite = (name: string, storage: StorageLayer): void => {
 
   describe(`${name}: versions of a definition`, () => {
     const [V1, V2] = [version(1), version(2)]
+
+    /** An execution of the old code that fell asleep for this long, and that an engine with the new code has parked. */
+    const parkedAsleep = Effect.fnUntraced(function*(duration: Duration.Input) {
+      const ledger = yield* makeLedger
+      const old = V1.toLayer(() =>
+        ledger.step("old a").pipe(Effect.andThen(Durable.sleep(duration)), Effect.andThen(ledger.step("old b")))
+      )
+      const first = yield* start(old)
+      yield* first.use(V1.start("1"))
+      yield* settle
+      yield* first.stop
+      const second = yield* start(V2.toLayer(() => ledger.step("new")))
+      yield* pass("10 seconds")
+      yield* second.reaches("Trip/1", "Parked")
+      yield* second.stop
+      return old
+    })
 
     test(
       "registered side by side each run their own executions to the end",
@@ -89,18 +106,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
     test(
       "let a parked execution go on when the engine starts with the right one again",
       Effect.gen(function*() {
-        const ledger = yield* makeLedger
-        const old = V1.toLayer(() =>
-          ledger.step("old a").pipe(Effect.andThen(Durable.sleep("1 second")), Effect.andThen(ledger.step("old b")))
-        )
-        const first = yield* start(old)
-        yield* first.use(V1.start("1"))
-        yield* settle
-        yield* first.stop
-        const second = yield* start(V2.toLayer(() => ledger.step("new")))
-        yield* pass("10 seconds")
-        yield* second.reaches("Trip/1", "Parked")
-        yield* second.stop
+        const old = yield* parkedAsleep("1 second")
 
         const third = yield* start(old)
 
@@ -114,18 +120,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
     test(
       "are not listed as parked any more while they wait",
       Effect.gen(function*() {
-        const ledger = yield* makeLedger
-        const old = V1.toLayer(() =>
-          ledger.step("old a").pipe(Effect.andThen(Durable.sleep("30 days")), Effect.andThen(ledger.step("old b")))
-        )
-        const first = yield* start(old)
-        yield* first.use(V1.start("1"))
-        yield* settle
-        yield* first.stop
-        const second = yield* start(V2.toLayer(() => ledger.step("new")))
-        yield* pass("10 seconds")
-        yield* second.reaches("Trip/1", "Parked")
-        yield* second.stop
+        const old = yield* parkedAsleep("30 days")
 
         const third = yield* start(old)
 
