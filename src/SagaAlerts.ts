@@ -12,10 +12,10 @@
  *   that is logged as a warning.
  * - Each handler has up to 16 alerts at once, those of one execution one after another, in the order of its journal. Handlers
  *   don't wait for each other.
- * - What an engine finds parked when it starts is told again, with `isRepeated`, when the `registrationTimeout` of the
- *   engine is over: so none is lost where a process dies between the commit and the alert. `id` stays the same.
- * - An alert of a compensation that failed is not told again. Where the process died before it was, the journal has it, and
- *   so has the view `dead_letter` of the store.
+ * - So that none is lost where a process dies between the commit and the alert, the next engine tells again, with
+ *   `isRepeated` and the same `id`: what is parked still, when its `registrationTimeout` is over; and each compensation that
+ *   failed, unless an operator gave it up, in the 30 minutes before the store was last written to. What failed earlier is in
+ *   the view `dead_letter` of the store.
  * - When an engine closes, handlers get its `shutdownTimeout` to end. Then they are interrupted.
  * - What a payload codec has sealed stays sealed.
  * - Without a handler, nothing is read and nothing is made.

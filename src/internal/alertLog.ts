@@ -17,12 +17,12 @@ const parked = (alert: ParkedAlert): Effect.Effect<void> => {
 }
 
 const compensationFailed = (alert: CompensationFailedAlert): Effect.Effect<void> => {
-  const { cause, execution, isGivenUp, step } = alert
+  const { cause, execution, isGivenUp, isRepeated, step } = alert
   const why = isGivenUp ? "An operator gave it up" : "Nobody will try again"
   const line = `Execution ${escaped(execution.id)} could not undo step "${escaped(step)}": ` +
     `${cut(causeSummary(cause), maxReason)}. ${why}.${left(alert)}${advice(alert)}`
   // Whoever gave it up knows.
-  return (isGivenUp ? Effect.logWarning(line) : Effect.logError(line)).pipe(
+  return (isGivenUp || isRepeated ? Effect.logWarning(line) : Effect.logError(line)).pipe(
     annotated(alert, step, "CompensationFailed")
   )
 }

@@ -29,7 +29,7 @@ export const alertOf = (
     redact: false,
     sealed: undefined
   })
-  const head = { v: 1, id: idOf(execution.id, sequence), execution, at: event.at } as const
+  const head = { v: 1, id: idOf(execution.id, sequence), execution, at: event.at, isRepeated } as const
   const left = remaining.filter(({ state }) => !isLost(state)).map(({ path }) => path)
   if (event._tag === "CompensationFailed") {
     const step = entries.find((entry) => entry._tag === "Step" && entry.path === event.path)
@@ -55,9 +55,16 @@ export const alertOf = (
     steps,
     reason,
     cause,
-    isRepeated,
     remaining: left
   }
+}
+
+/** The numbers of the events that are told again after a start, in order. */
+export const repeatedOf = (journal: ReadonlyArray<JournalEvent>, since: number): ReadonlyArray<number> => {
+  const failed = journal.flatMap(({ _tag, at }, index) =>
+    _tag === "CompensationFailed" && at >= since ? [index + 1] : []
+  )
+  return [...parkedBy(journal), ...failed].toSorted((one, other) => one - other)
 }
 
 /** The numbers of the events by which it is still parked, in order. */

@@ -18,6 +18,8 @@ const alert = <const Tag extends string, const Fields extends Schema.Struct.Fiel
     execution: ExecutionRecord,
     /** When it happened, in milliseconds since the epoch. */
     at: Schema.Number,
+    /** Whether an engine has found it when it started. It may have been told before that. */
+    isRepeated: Schema.Boolean,
     ...fields,
     /** The paths of the steps that were to be undone after this, in order; where it is parked, those it is parked for, too. */
     remaining: Schema.Array(Schema.String)
@@ -39,9 +41,7 @@ export const ParkedAlert = alert("Parked", {
   /** Why, in a sentence. */
   reason: Schema.String,
   /** What failed. `null` where nothing did: the code does not fit, or is not there. */
-  cause: Schema.NullOr(Cause),
-  /** Whether an engine has found it parked when it started. It may have been told before that. */
-  isRepeated: Schema.Boolean
+  cause: Schema.NullOr(Cause)
 })
 
 /**

@@ -7,13 +7,15 @@ import * as Schedule from "effect/Schedule"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import * as Log from "./alertLog.ts"
-import { alertOf, idOf, isTold, parkedBy } from "./alertMake.ts"
+import { alertOf, idOf, isTold, parkedBy, repeatedOf } from "./alertMake.ts"
 import type { Alert, Handler } from "./alertModel.ts"
 import { decodeEvents } from "./journalText.ts"
-import type { SagaStore, StoredExecution } from "./store.ts"
+import type { ExecutionRecord, Position, SagaStore, StoredExecution } from "./store.ts"
 
 /*
- * Tells of executions that are parked, and of compensations that failed, when that is durable.
+ * Tells of executions that are parked, and of compensations that failed, when that is durable. After a start it tells
+ * again what the engine before may not have told: what is parked still, and what could not be undone shortly before that
+ * engine wrote for the last time.
  *
  * 1. What waits to be told is the number of an event. The alert is read from the store when its turn comes, so executions
  *    that run, that nobody runs, and that were found by a start are told alike.
@@ -29,11 +31,14 @@ const concurrency = 16
 /** A handler that never ends is not to hold up the others for ever. */
 const patience = Duration.minutes(30)
 
-type Store = Pick<SagaStore["Service"], "find">
+/** How many executions a start reads at once. */
+const pageSize = 500
+
+type Store = Pick<SagaStore["Service"], "find" | "list">
 
 interface Turn {
   readonly sequence: number
-  /** Then it is all that the execution is parked for still, by events up to that one. */
+  /** Then it is all that has to be told again, of events up to that one. */
   readonly isRepeated: boolean
 }
 
@@ -41,12 +46,19 @@ export class Alerts {
   /** Whether a handler writes what the engine itself would log of parked executions. */
   readonly isLogged: boolean
   private readonly lines: ReadonlyArray<Line>
-  /** The executions that the start has found parked: how many events they had. */
+  private readonly store: Store
+  /** When the engine before wrote for the last time, and since when it may have been telling what it had not told then. */
+  private readonly lastChange: number
+  private readonly since: number
+  /** The executions that the start has found unfinished: how many events they had. */
   private readonly found = new Map<string, number>()
 
-  constructor(handlers: ReadonlyArray<Handler>, store: Store) {
+  constructor(handlers: ReadonlyArray<Handler>, store: Store, lastChange: number) {
     this.isLogged = handlers.includes(Log.handler)
-    this.lines = handlers.map((handler) => new Line(handler, store))
+    this.store = store
+    this.lastChange = lastChange
+    this.since = lastChange - Duration.toMillis(patience)
+    this.lines = handlers.map((handler) => new Line(handler, store, this.since))
   }
 
   /** What to call when the event with this number is durable. */
@@ -59,9 +71,9 @@ export class Alerts {
     }
   }
 
-  /** A start has found this execution parked, with so many events. Whoever had it before may have died too soon to tell. */
-  repeat(execution: string, events: number): void {
-    this.found.set(execution, events)
+  /** A start has found this execution, with so many events. Whoever had it before may have died too soon to tell. */
+  repeat({ id, status }: ExecutionRecord, events: number): void {
+    if (status === "Parked" || status === "Compensating") this.found.set(id, events)
   }
 
   /**
@@ -69,19 +81,48 @@ export class Alerts {
    * definitions are registered.
    */
   run(settled: Effect.Effect<void>): Effect.Effect<void> {
-    const repeated = Effect.andThen(
+    const repeatFound = Effect.andThen(
       settled,
       Effect.sync(() => {
         for (const [execution, sequence] of this.found) {
-          for (const line of this.lines) if (line.wants("Parked")) line.add(execution, { sequence, isRepeated: true })
+          for (const line of this.lines) line.add(execution, { sequence, isRepeated: true })
         }
         this.found.clear()
       })
     )
-    return Effect.all([repeated, ...this.lines.map(({ run }) => run)], { concurrency: "unbounded", discard: true })
+    return Effect.all([repeatFound, this.repeatFailed, ...this.lines.map(({ run }) => run)], {
+      concurrency: "unbounded",
+      discard: true
+    })
   }
 
-  /** Waits until all that happened in this engine has been told. What is parked is told again by the next one. */
+  private get repeatFailed(): Effect.Effect<void> {
+    const lines = this.lines.filter((line) => line.wants("CompensationFailed"))
+    return lines.length === 0 ? Effect.void : Effect.catch(this.readFailed(lines), (error) =>
+      Effect.logWarning(
+        `Executions that failed before the start could not be read, so no alert of them is told again. ${error.message}`
+      ))
+  }
+
+  private readonly readFailed = Effect.fnUntraced({ self: this }, function*(
+    this: Alerts,
+    lines: ReadonlyArray<Line>
+  ): Effect.fn.Return<void, SagaStoreError> {
+    let after: Position | undefined
+    do {
+      const page: ReadonlyArray<ExecutionRecord> = yield* untilThere(
+        this.store.list({ statuses: ["Failed"], after, limit: pageSize })
+      )
+      for (const { id, updatedAt } of page) {
+        // What has failed since the start is told anyway.
+        if (updatedAt < this.since || updatedAt > this.lastChange) continue
+        for (const line of lines) line.add(id, { sequence: Infinity, isRepeated: true })
+      }
+      after = page.length < pageSize ? undefined : page.at(-1)
+    } while (after !== undefined)
+  })
+
+  /** Waits until all that happened in this engine has been told. What a start has found is told again by the next one. */
   readonly drained: Effect.Effect<void> = Effect.suspend(() => {
     this.found.clear()
     return Effect.forEach(this.lines, (line) => line.drained, { discard: true })
@@ -91,6 +132,7 @@ export class Alerts {
 class Line {
   private readonly handler: Handler
   private readonly store: Store
+  private readonly since: number
   /** By execution: what is told, and what comes next. */
   private readonly turns = new Map<string, Array<Turn>>()
   /** The executions of which nothing is told at the moment. */
@@ -99,9 +141,10 @@ class Line {
   private whenEmpty: (() => void) | undefined = undefined
   private isClosing = false
 
-  constructor(handler: Handler, store: Store) {
+  constructor(handler: Handler, store: Store, since: number) {
     this.handler = handler
     this.store = store
+    this.since = since
   }
 
   wants(tag: JournalEvent["_tag"]): boolean {
@@ -167,10 +210,7 @@ class Line {
 
   private tell(execution: string, turn: Turn): Effect.Effect<void> {
     if (turn.isRepeated && this.isClosing) return Effect.void
-    return Effect.retry(Effect.suspend(() => this.store.find(execution)), {
-      while: mayPass,
-      schedule: Schedule.spaced("1 second")
-    }).pipe(
+    return untilThere(Effect.suspend(() => this.store.find(execution))).pipe(
       Effect.flatMap((found) =>
         Effect.forEach(found === undefined ? [] : this.alertsOf(found, turn), (alert) => this.hand(alert), {
           discard: true
@@ -188,11 +228,14 @@ class Line {
   private alertsOf({ events, record }: StoredExecution, { isRepeated, sequence }: Turn): ReadonlyArray<Alert> {
     const journal = decodeEvents(events)
     if (journal === undefined) throw new Error(`The journal of ${record.id} is damaged, or of a later version.`)
-    // What was decided while its alert had to wait needs nobody any more.
-    const parked = parkedBy(journal)
-    const isParking = journal[sequence - 1]?._tag === "Parked"
-    const told = isRepeated ? parked : isParking ? parked.filter((by) => by === sequence) : [sequence]
-    return told.flatMap((by) => by <= sequence ? alertOf(record, journal, by, isRepeated) ?? [] : [])
+    const numbers = isRepeated
+      ? repeatedOf(journal, this.since).filter((by) => by <= sequence)
+      // What was decided while its alert had to wait needs nobody any more.
+      : [sequence].filter((by) => journal[by - 1]?._tag !== "Parked" || parkedBy(journal).includes(by))
+    return numbers
+      .flatMap((by) => alertOf(record, journal, by, isRepeated) ?? [])
+      // Whoever has given it up knows.
+      .filter((alert) => this.wants(alert._tag) && !(isRepeated && "isGivenUp" in alert && alert.isGivenUp))
   }
 
   /* Never fails. The fiber of the handler is left behind where it can't be interrupted. */
@@ -235,4 +278,5 @@ class Line {
   }
 }
 
-const mayPass = (error: SagaStoreError): boolean => error.isTransient
+const untilThere = <A>(read: Effect.Effect<A, SagaStoreError>): Effect.Effect<A, SagaStoreError> =>
+  Effect.retry(read, { while: (error) => error.isTransient, schedule: Schedule.spaced("1 second") })

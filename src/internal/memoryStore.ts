@@ -140,6 +140,7 @@ export const make: Effect.Effect<MemoryStore> = Effect.sync(() => {
     Effect.map(Effect.acquireRelease(take(name), release), (self) => ({
       epoch: self.epoch,
       lastKey,
+      lastChange: Array.from(executions.values()).reduce((last, { record }) => Math.max(last, record.updatedAt), 0),
       lost: Deferred.await(self.lost),
       commit: (appends) => whenOpen(write(self, (now) => commit(appends, now))),
       keepSignal: (signal, answer) =>

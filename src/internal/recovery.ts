@@ -86,7 +86,7 @@ export class Recovery {
       after = page.last
       isRead = end === undefined || after === undefined || byPosition(after, end) >= 0
       for (const { events, record } of page.found) {
-        if (record.status === "Parked" && record.key <= this.lastKey) this.alerts?.repeat(record.id, events.length)
+        if (record.key <= this.lastKey) this.alerts?.repeat(record, events.length)
         // This owner started it. The clock was set back where an older one comes after it, so it ends nothing.
         if (record.key > this.lastKey || this.executions.isSettled(record.id)) continue
         // Whoever has it open may leave it without running it.

@@ -161,6 +161,8 @@ export interface Ownership {
   readonly isApart?: boolean | undefined
   /** The highest key of an execution so far, 0 where there is none. */
   readonly lastKey: number
+  /** The latest `updatedAt` of an execution so far, 0 where there is none. */
+  readonly lastChange: number
   /** Never succeeds; fails when another engine has taken the store over, noticed by a write or by the heartbeat. */
   readonly lost: Effect.Effect<never, SagaStoreError>
   /**

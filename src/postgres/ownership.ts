@@ -188,7 +188,10 @@ const takeOver = Effect.fnUntraced(function*(
   const writing = yield* makeLines(settings, { size: 1, idleSeconds: Infinity })
   const beating = yield* makeLines(settings, { size: 1, idleSeconds: Infinity })
   // Read after the take-over: whatever an earlier owner has written is there by now, or never will be.
-  const { lastKey, signalled, term } = yield* attempts.read(writing, (session) => readState(settings, session))
+  const { lastChange, lastKey, signalled, term } = yield* attempts.read(
+    writing,
+    (session) => readState(settings, session)
+  )
   const tenure: Commit.Tenure = { epoch, term }
   const doubt: Commit.Doubt = { isOpen: false }
   const scope = yield* Effect.scope
@@ -263,6 +266,7 @@ const takeOver = Effect.fnUntraced(function*(
     epoch,
     isApart: true,
     lastKey,
+    lastChange,
     lost: Deferred.await(lost),
     commit: (appends) =>
       Effect.suspend(() => {
@@ -314,11 +318,12 @@ const claim = (settings: Settings, seen: OwnerRow, candidate: Candidate): Attemp
     return owner.claim === claim && owner.epoch === seen.epoch + 1
   })
 
-const decodeState = decode(Schema.Struct({ lastKey: Schema.Int, term: Schema.Int }))
+const decodeState = decode(Schema.Struct({ lastKey: Schema.Int, lastChange: Schema.Int, term: Schema.Int }))
 
 const readState = Effect.fnUntraced(function*(settings: Settings, session: Session) {
   const [row] = yield* session.query(
     `SELECT greatest(last_key, (SELECT max(key) FROM "${settings.schema}".executions))::float8 AS "lastKey",
+      coalesce((SELECT max(updated_at) FROM "${settings.schema}".executions), 0)::float8 AS "lastChange",
       term::float8 AS term
     FROM "${settings.schema}".owner WHERE one`
   )

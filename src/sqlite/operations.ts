@@ -60,6 +60,12 @@ export interface Inspected {
   readonly bytes: number
 }
 
+/** The highest key of an execution, and the latest time at which one was changed; 0 where there is none. */
+export interface Last {
+  readonly key: number
+  readonly change: number
+}
+
 export interface Operations {
   readonly commit: (epoch: number, appends: ReadonlyArray<Append>, now: number) => Fenced
   readonly keepSignal: (epoch: number, signal: EarlySignal, answer: Answer | undefined, now: number) => Fenced
@@ -68,8 +74,8 @@ export interface Operations {
   readonly deleteAnswered: (epoch: number, before: number) => boolean
   readonly earlySignals: () => ReadonlyArray<Row>
   readonly owner: () => Row
-  /** The highest key of an execution so far, or `undefined` where the owner is not as it was seen. */
-  readonly takeOver: (seen: Seen, candidate: Candidate, now: number) => number | undefined
+  /** What is last so far, or `undefined` where the owner is not as it was seen. */
+  readonly takeOver: (seen: Seen, candidate: Candidate, now: number) => Last | undefined
   readonly beat: (epoch: number, now: number) => Fenced
   readonly release: (epoch: number, now: number) => void
   readonly find: (id: string) => Journal | undefined
@@ -125,9 +131,10 @@ export const makeOperations = (database: DatabaseSync, filename: string): Connec
     UPDATE owner SET epoch = epoch + 1, beats = beats + 1, name = ?, host = ?, pid = ?, process = ?,
       acquired_at = ?, heartbeat_at = ?, released_at = NULL
     WHERE epoch = ? AND beats = ?`)
-  const selectLastKey = prepare(
-    "SELECT max(last_key, coalesce((SELECT max(key) FROM executions), 0)) AS last_key FROM owner"
-  )
+  const selectLastOnes = prepare(`
+    SELECT max(last_key, coalesce((SELECT max(key) FROM executions), 0)) AS key,
+      coalesce((SELECT max(updated_at) FROM executions), 0) AS change
+    FROM owner`)
   const updateBeat = prepare("UPDATE owner SET beats = beats + 1, heartbeat_at = ? WHERE epoch = ?")
   const updateReleased = prepare("UPDATE owner SET beats = beats + 1, released_at = ? WHERE epoch = ?")
   const selectById = prepare("SELECT * FROM executions WHERE id = ?")
@@ -251,7 +258,7 @@ export const makeOperations = (database: DatabaseSync, filename: string): Connec
     takeOver: ({ beats, epoch }, { host, name, pid, process }, now) => {
       signalled = undefined
       const { changes } = updateOwner.run(name, host, pid, process, now, now, epoch, beats)
-      return changes === 0 ? undefined : Number(selectLastKey.get()!["last_key"])
+      return changes === 0 ? undefined : selectLastOnes.get() as unknown as Last
     },
     beat: (epoch, now) => updateBeat.run(now, epoch).changes === 0 ? selectOwner.get()! : undefined,
     release: (epoch, now) => {

@@ -90,15 +90,15 @@ const takeOver = Effect.fnUntraced(function*(
   const epoch = seen.epoch + 1
   const lost = Deferred.makeUnsafe<never, SagaStoreError>()
   let isReleased = false
-  const lastKey = yield* Effect.acquireRelease(
+  const last = yield* Effect.acquireRelease(
     Effect.retry(driver.call("takeOver", seen, candidate, now), whileLocked),
-    (lastKey) =>
+    (last) =>
       Effect.suspend(() => {
         isReleased = true
-        return lastKey === undefined ? Effect.void : release(driver, epoch)
+        return last === undefined ? Effect.void : release(driver, epoch)
       })
   )
-  if (lastKey === undefined) return undefined
+  if (last === undefined) return undefined
 
   const checkFence = (row: Fenced): Effect.Effect<void, SagaStoreError> =>
     row === undefined ? Effect.void : Effect.flatMap(decodeOwner(store, row), (row) => {
@@ -145,7 +145,8 @@ const takeOver = Effect.fnUntraced(function*(
 
   return {
     epoch,
-    lastKey,
+    lastKey: last.key,
+    lastChange: last.change,
     lost: Deferred.await(lost),
     commit: (appends) => write((now) => driver.call("commit", epoch, appends, now), () => appends.some(isNews)),
     keepSignal: (signal, answer) =>

@@ -315,6 +315,23 @@ export const suite = <E>(name: string, layer: Layer.Layer<SagaStore.SagaStore | 
     )
 
     test(
+      "tells a new owner when an execution was last changed",
+      Effect.gen(function*() {
+        const store = yield* SagaStore.SagaStore
+        const first = yield* Effect.scoped(Effect.gen(function*() {
+          const { commit, lastChange } = yield* acquire("first")
+          yield* commit([started(1, { updatedAt: 5_000 }), started(2, { updatedAt: 7_000 }), started(3)])
+          yield* commit([{ ...started(2, { updatedAt: 4_000 }), firstSequence: 2 }])
+          return lastChange
+        }))
+        const second = yield* Effect.scoped(acquire("second"))
+
+        assert.deepStrictEqual([first, second.lastChange], [0, 5_000])
+        assert.strictEqual((yield* store.list()).length, 3)
+      })
+    )
+
+    test(
       "keeps early signals in order until their execution is created, also for the next owner",
       Effect.gen(function*() {
         yield* Effect.scoped(Effect.gen(function*() {

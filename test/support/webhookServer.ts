@@ -21,6 +21,7 @@ export interface Answer {
 export const makeReceiver = Effect.fnUntraced(function*(...answers: ReadonlyArray<Answer | "never">) {
   const received = yield* Queue.unbounded<Received>()
   let count = 0
+  let unanswered = 0
   const server = createServer((request, response) => {
     const parts: Array<Buffer> = []
     request.on("data", (part: Buffer) => parts.push(part))
@@ -28,7 +29,12 @@ export const makeReceiver = Effect.fnUntraced(function*(...answers: ReadonlyArra
       const { headers, method, url } = request
       Queue.offerUnsafe(received, { method, path: url, headers, body: Buffer.concat(parts).toString("utf8") })
       const answer = answers[Math.min(count++, answers.length - 1)]!
-      if (answer !== "never") response.writeHead(answer.status, answer.headers).end("thank you")
+      if (answer === "never") {
+        unanswered++
+        response.on("close", () => unanswered--)
+      } else {
+        response.writeHead(answer.status, answer.headers).end("thank you")
+      }
     })
   })
   yield* Effect.acquireRelease(
@@ -48,6 +54,8 @@ export const makeReceiver = Effect.fnUntraced(function*(...answers: ReadonlyArra
     next: Queue.take(received),
     /** How many requests have arrived that nobody has taken. */
     waiting: Queue.size(received),
-    requests: Effect.sync(() => count)
+    requests: Effect.sync(() => count),
+    /** How many clients wait in vain. */
+    unanswered: () => unanswered
   }
 })

@@ -324,6 +324,98 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "are told of compensations that failed where a process died between the commit and the alert",
+      Effect.gen(function*() {
+        const definitions = careless(yield* makeLedger)
+        const [before, after] = [yield* makeHandler(() => Effect.never), yield* makeHandler()]
+        const first = yield* startWith(before.alerts, definitions)
+        yield* first.use(Careless.start("1"))
+        yield* first.reaches("Careless/1", "Failed")
+        yield* first.crash
+
+        yield* startWith(after.alerts, definitions)
+        yield* after.awaitTold(2)
+        yield* pass("20 seconds")
+
+        const [c, b] = after.told
+        assert.lengthOf(after.told, 2)
+        assert.deepInclude(c!, { _tag: "CompensationFailed", step: "c", isRepeated: true })
+        assert.deepInclude(b!, { _tag: "CompensationFailed", step: "b", isRepeated: true })
+        assert.deepStrictEqual(before.told, [])
+      })
+    )
+
+    test(
+      "are told of a compensation that failed where a process died while it undid the rest",
+      Effect.gen(function*() {
+        const [ledger, gate] = [yield* makeLedger, yield* makeGate]
+        const definitions = Careless.toLayer(() =>
+          Effect.gen(function*() {
+            yield* ledger.slowlyUndone(gate.pass)
+            yield* ledger.stubborn("b")
+            return yield* Effect.fail("stop")
+          })
+        )
+        const [before, after] = [yield* makeHandler(() => Effect.never), yield* makeHandler()]
+        const first = yield* startWith(before.alerts, definitions)
+        yield* first.use(Careless.start("1"))
+        yield* gate.arrived
+        yield* settle
+        yield* first.crash
+        yield* gate.openToOthers
+
+        const second = yield* startWith(after.alerts, definitions)
+        yield* second.reaches("Careless/1", "Failed")
+        yield* pass("20 seconds")
+
+        assert.deepStrictEqual(
+          after.told.map(({ _tag, id, isRepeated }) => [_tag, id.split("#")[0], isRepeated]),
+          [["CompensationFailed", "Careless/1", true]]
+        )
+      })
+    )
+
+    test(
+      "are not repeated for compensations that failed long before the store was last written to",
+      Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const definitions = Layer.merge(careless(ledger), Trip.toLayer(() => ledger.step("a")))
+        const [before, after] = [yield* makeHandler(), yield* makeHandler()]
+        const first = yield* startWith(before.alerts, definitions)
+        yield* first.use(Careless.start("1"))
+        yield* before.awaitTold(2)
+        yield* pass("31 minutes")
+        yield* first.use(Trip.execute("2"))
+        yield* first.stop
+
+        yield* startWith(after.alerts, definitions)
+        yield* pass("20 seconds")
+
+        assert.deepStrictEqual(after.told, [])
+      })
+    )
+
+    test(
+      "are not repeated for what an operator has given up",
+      Effect.gen(function*() {
+        const definitions = stuck(yield* makeLedger)
+        const [before, after] = [yield* makeHandler(), yield* makeHandler()]
+        const first = yield* startWith(before.alerts, definitions)
+        yield* first.use(Trip.start("1"))
+        yield* before.awaitTold(1)
+        yield* first.service.skip("Trip/1")
+        yield* before.awaitTold(2)
+        yield* first.reaches("Trip/1", "Failed")
+        yield* first.stop
+
+        yield* startWith(after.alerts, definitions)
+        yield* pass("20 seconds")
+
+        assert.deepStrictEqual(after.told, [])
+      })
+    )
+
+    test(
       "are not repeated for an execution that goes on because its definition is there again",
       Effect.gen(function*() {
         const ledger = yield* makeLedger
