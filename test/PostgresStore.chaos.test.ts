@@ -13,7 +13,7 @@ describe("an engine on PostgreSQL whose server and network fail", () => {
         callMillis: 300,
         every: [1000, 1500],
         away: [0, 1000],
-        cutEvery: [100, 300]
+        cutEvery: [200, 500]
       })
 
       assert.deepStrictEqual(figures.problems, [])

@@ -112,7 +112,8 @@ export const campaign = Effect.fnUntraced(
       }
     })
 
-    const store = PostgresStore.layer({ url: proxy.url, schema })
+    // How much gets through between two faults depends on the machine, and so does how long it takes until it is written.
+    const store = PostgresStore.layer({ url: proxy.url, schema, retryFor: "1 minute" })
     const engine = TripLayer.pipe(
       Layer.provideMerge(SagaEngine.layer()),
       Layer.provide([store, Layer.succeed(Services, { call: ledger.call })])
