@@ -21,7 +21,8 @@ import * as Schema from "effect/Schema"
 import type { DurableStack } from "./CompensationStack.ts"
 import * as Check from "./internal/check.ts"
 import * as Codec from "./internal/codec.ts"
-import { type AnySchedule, call, type StepSpec } from "./internal/durableStep.ts"
+import { call } from "./internal/durableStep.ts"
+import type { AnySchedule, StepSpec } from "./internal/stepSpec.ts"
 
 /**
  * A schema whose values can be stored and read without services.

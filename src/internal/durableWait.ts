@@ -4,7 +4,6 @@ import * as Fiber from "effect/Fiber"
 import type { Json } from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { Codec } from "./codec.ts"
-import { currentAction, executionOf } from "./durableStep.ts"
 import type { Execution } from "./execution.ts"
 import type { ResultOfChild } from "./host.ts"
 import { causeLine } from "./render.ts"
@@ -12,6 +11,7 @@ import type { ResultEvent } from "./replay.ts"
 import { blockedBy, currentFrame, type Frame } from "./run.ts"
 import type { ChildCall } from "./runner.ts"
 import { ambiguous, claim } from "./step.ts"
+import { currentAction, executionOf } from "./stepAttempt.ts"
 
 /*
  * What a durable saga does between its steps and has to find again after a crash: waits, and values that change.

@@ -97,7 +97,9 @@ export class Engine implements Host, Runner {
     const writer = this.writer = new Writer(store.name)
     const journals = this.journals = new Journals(store, writer)
     const executions = this.executions = new Executions(ownership.lastKey)
-    const alerts = this.alerts = options.alerts.length === 0 ? undefined : new Alerts(options.alerts, store, ownership.lastChange)
+    const alerts = this.alerts = options.alerts.length === 0
+      ? undefined
+      : new Alerts(options.alerts, store, ownership.lastChange)
     const replays = this.replays = new ReplayWatch(this.stallMillis)
     const earlySignals = new EarlySignals(ownership, storedSignals)
     const idle = new Idle(journals, executions, clock, alerts)
