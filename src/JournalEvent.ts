@@ -90,7 +90,8 @@ export const StepSucceeded = event("StepSucceeded", {
 })
 
 /**
- * The action of a step failed for good.
+ * The action of a step failed for good. With `tookEffect` it had succeeded with a value that does not fit its schema, and
+ * what it did could not be undone at once: it is undone with the saga.
  *
  * @category events
  * @since 0.1.0
@@ -101,7 +102,8 @@ export const StepFailed = event("StepFailed", {
   startedAt: Schema.Number,
   attempt: Schema.Number,
   input: Schema.Json,
-  cause: Schema.Json
+  cause: Schema.Json,
+  tookEffect: Schema.optionalKey(Schema.Boolean)
 })
 
 /**

@@ -29,6 +29,10 @@ export class Keeper implements Journal {
     return this.execution.halted
   }
 
+  get parks(): boolean {
+    return this.execution.definition.onCompensationFailure === "park"
+  }
+
   isRecorded(path: string): boolean {
     return this.execution.recovered?.has(path) === true
   }
@@ -104,10 +108,16 @@ export class Keeper implements Journal {
       }
       case "CompensationFailed": {
         if (this.halted) return Effect.interrupt
-        const { after, attempt, recorded, result } = item.entry.kept!
+        const { after, attempt, failure, recorded } = item.entry.kept!
         if (recorded) return "Repeated"
-        journal.note({ ...journal.head("CompensationFailed"), path: pathOf(item.entry), after, attempt, cause: result })
-        return undefined
+        const note = (cause: Json) =>
+          journal.note({ ...journal.head("CompensationFailed"), path: pathOf(item.entry), after, attempt, cause })
+        if (failure?.cause === item.cause) {
+          note(failure.stored)
+          return undefined
+        }
+        // A time limit of the saga ended it.
+        return Effect.map(this.execution.seal(this.execution.definition.cause.encode(item.cause)), note)
       }
       case "UnwindFinished":
         return this.keepUnwound(item.frame, item.remaining)
@@ -160,7 +170,18 @@ export class Keeper implements Journal {
     }
     // An action that was stopped with its engine has not ended: it runs again.
     if (this.halted && Cause.hasInterrupts(exit.cause)) return Effect.interrupt
-    journal.note({ _tag: "StepFailed", v: 1, at: entry.endedAt, path, after, startedAt, attempt, input, cause: result })
+    journal.note({
+      _tag: "StepFailed",
+      v: 1,
+      at: entry.endedAt,
+      path,
+      after,
+      startedAt,
+      attempt,
+      input,
+      cause: result,
+      ...(entry.kept!.unkept === undefined ? {} : { tookEffect: true })
+    })
     return undefined
   }
 

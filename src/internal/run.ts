@@ -57,6 +57,8 @@ export interface Journal {
   isUndone(frame: Frame): boolean
   /** Called when the body of the outermost saga has ended. */
   bodyEnded(): void
+  /** Whether a compensation that fails waits for an operator: then it is told of time limits, and keeps them itself. */
+  readonly parks: boolean
 }
 
 /** What the saga has to do before it goes on, if anything; `"Repeated"` where the item was known before a crash. */
@@ -265,12 +267,23 @@ export class Entry {
     this.started = frame.run.root.started++
     this.kept = frame.run.journal === undefined
       ? undefined
-      : { recorded: false, at: undefined, after: 0, attempt: 1, input: null, result: null }
+      : {
+        recorded: false,
+        at: undefined,
+        after: 0,
+        attempt: 1,
+        input: null,
+        result: null,
+        unkept: undefined,
+        failure: undefined,
+        limits: undefined
+      }
   }
 
   /** What the compensation is given. */
   get given(): unknown {
-    const exit = this.exit
+    const { exit, kept } = this
+    if (kept?.unkept !== undefined) return kept.unkept.value
     return this.step.kind === "stepExit" || exit === undefined || exit._tag === "Failure" ? exit : exit.value
   }
 }
@@ -287,6 +300,19 @@ export interface Kept {
   /** What went in and what came out, as stored. */
   input: Json
   result: Json
+  /** The value of an action that has taken effect and counts as failed, as nothing can be kept of it: it is to be undone. */
+  unkept: { readonly value: unknown } | undefined
+  /** The failure of the compensation, and as it is stored. */
+  failure: { readonly cause: Cause.Cause<unknown>; readonly stored: Json } | undefined
+  limits: Limits | undefined
+}
+
+/** The time limits of a saga for a compensation that waits for an operator when it fails. */
+export interface Limits {
+  /** Ends attempts that take too long. */
+  readonly apply: <R>(attempts: Effect.Effect<unknown, unknown, R>) => Effect.Effect<unknown, unknown, R>
+  /** From now on an operator decides, who has all the time. */
+  readonly lift: () => void
 }
 
 /** What the log of a run holds: one small item per transition. `toEvent` makes the event of it. */

@@ -8,7 +8,17 @@ import { maskedText, withoutMarks } from "./redaction.ts"
 import { causeLine } from "./render.ts"
 import type { Entry } from "./run.ts"
 import type { Restore } from "./step.ts"
-import { actionContext, asEffect, executionOf, inContext, limited, memoryKeyOf, retries } from "./stepAttempt.ts"
+import {
+  actionContext,
+  asEffect,
+  executionOf,
+  inContext,
+  limited,
+  lost,
+  memoryKeyOf,
+  orReturnedFailure,
+  retries
+} from "./stepAttempt.ts"
 import type { AnyEffect, AnySchedule, StepSpec } from "./stepSpec.ts"
 
 /* What the action of a step does. How its last attempt ended is kept by the core. */
@@ -148,7 +158,10 @@ const repeated = (
   })
 }
 
-/* Where the value does not fit, the action has taken effect and nobody could undo it after a crash: it is undone now. */
+/*
+ * Where the value does not fit, the action has taken effect and nobody could undo it after a crash: it is undone now. Where
+ * that fails, it is undone with the saga, as any other step.
+ */
 const keepValue = (
   spec: StepSpec,
   input: unknown,
@@ -169,16 +182,29 @@ const keepValue = (
     })
   }
   const defect = Cause.die(misfit(spec, "success", encoded.cause))
-  const undone = spec.compensate === undefined || spec.compensatesExit ? Effect.void : spec.compensate(value as never, {
-    idempotencyKey: `${execution.id}/${entry.path!}`,
-    attempt: 1,
-    input: input as never,
-    cause: defect
+  const { compensate } = spec
+  if (compensate === undefined || spec.compensatesExit) return keepFailure(spec, entry, execution, defect)
+  const undone = Effect.suspend(() => {
+    const { compensationTimeout } = spec
+    const context = {
+      idempotencyKey: `${execution.id}/${entry.path!}`,
+      attempt: 1,
+      input: input as never,
+      cause: defect
+    }
+    const effect = asEffect(compensate(value as never, context), "compensation", entry.path!)
+    return limited(effect, compensationTimeout, `The compensation of step "${entry.path!}"`)
   })
-  return Effect.matchCauseEffect(inContext(undone, actionContext(entry, execution)), {
-    onSuccess: () => keepFailure(spec, entry, execution, defect),
-    onFailure: (cause) => keepFailure(spec, entry, execution, Cause.combine(defect, cause))
-  })
+  return Effect.matchCauseEffect(
+    inContext(Effect.flatMap(undone, orReturnedFailure), actionContext(entry, execution)),
+    {
+      onSuccess: () => keepFailure(spec, entry, execution, defect),
+      onFailure: (cause) => {
+        kept.unkept = { value }
+        return keepFailure(spec, entry, execution, Cause.combine(defect, cause))
+      }
+    }
+  )
 }
 
 const keepFailure = (
@@ -216,6 +242,7 @@ const replay = (spec: StepSpec, input: Json, entry: Entry, execution: Execution)
           return execution.mismatch(`Step "${path}" had ${inputs}. Code between steps has to be deterministic.`)
         }
         if (event._tag === "StepFailed") {
+          if (event.tookEffect === true) kept.unkept = { value: lost }
           return Effect.flatMap(
             execution.causeOf(event.cause, spec.cause, `The failure of step "${path}"`),
             (cause) => Effect.failCause(cause)

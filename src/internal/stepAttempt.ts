@@ -11,6 +11,7 @@ import type { Keeper } from "./keeper.ts"
 import type { Attempts } from "./progress.ts"
 import { CurrentFrame, type Entry, type Frame } from "./run.ts"
 import type { AnyEffect, AnySchedule } from "./stepSpec.ts"
+import { returnedFailure } from "./unwind.ts"
 
 /* What the attempts of actions and those of compensations have in common. */
 
@@ -46,7 +47,8 @@ export const retries = (
       // As everywhere in Effect, defects and interruptions are not retried.
       if (Option.isNone(error) || Cause.hasDies(cause) || Cause.hasInterrupts(cause)) return Effect.succeed(undefined)
       return Effect.matchCauseEffect(Effect.provideContext(step(now, error.value), services), {
-        onSuccess: ([, delay]) => Effect.succeed(Duration.toMillis(delay)),
+        // For ever is no time at which to try again.
+        onSuccess: ([, delay]) => Effect.succeed(Duration.isFinite(delay) ? Duration.toMillis(delay) : undefined),
         onFailure: (end) =>
           Pull.isDoneCause(end) ? Effect.succeed(undefined) : Effect.failCause(end as Cause.Cause<never>)
       })
@@ -100,3 +102,12 @@ export const asEffect = (returned: unknown, phase: "action" | "compensation", st
     )
   )
 }
+
+/** Fails where a compensation has succeeded with a failure. */
+export const orReturnedFailure = (value: unknown): Effect.Effect<void, unknown> => {
+  const cause = returnedFailure(value)
+  return cause === undefined ? Effect.void : Effect.failCause(cause)
+}
+
+/** Stands for the value of an action that has taken effect, where nothing could be kept of it and a restart has lost it. */
+export const lost: unique symbol = Symbol("effect-saga/Step/lost")

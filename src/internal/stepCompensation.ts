@@ -3,10 +3,10 @@ import * as Effect from "effect/Effect"
 import type { Json } from "effect/Schema"
 import type { Execution } from "./execution.ts"
 import { pathOf } from "./log.ts"
-import { compensationKey } from "./progress.ts"
+import { type Attempts, compensationKey } from "./progress.ts"
 import { causeLine } from "./render.ts"
 import { CurrentFrame, type Entry, Frame } from "./run.ts"
-import { asEffect, executionOf, limited, memoryKeyOf, retries } from "./stepAttempt.ts"
+import { asEffect, executionOf, limited, lost, memoryKeyOf, orReturnedFailure, retries } from "./stepAttempt.ts"
 import type { AnyEffect, StepSpec } from "./stepSpec.ts"
 
 /* What the compensation of a step does, until it succeeds, fails for good, or an operator has decided. */
@@ -46,7 +46,7 @@ export const compensate = (
     )
     frame.status = "Unwinding"
     frame.compensating = true
-    return limited(
+    const invoked = Effect.suspend(() =>
       asEffect(
         run(given as never, {
           idempotencyKey: `${execution.id}/${path}`,
@@ -56,12 +56,14 @@ export const compensate = (
         }),
         "compensation",
         path
-      ),
-      spec.compensationTimeout,
-      `The compensation of step "${path}"`
-    ).pipe(Effect.provideService(CurrentFrame, frame))
+      )
+    )
+    return limited(invoked, spec.compensationTimeout, `The compensation of step "${path}"`).pipe(
+      Effect.flatMap(orReturnedFailure),
+      Effect.provideService(CurrentFrame, frame)
+    )
   }
-  return undo(spec, entry, path, execution, attempt)
+  return undo(spec, entry, path, execution, given === lost ? () => Effect.die(valueLost(path)) : attempt)
 }
 
 const undo = (
@@ -87,65 +89,70 @@ const undo = (
     })
   }
 
-  const parks = execution.definition.onCompensationFailure === "park"
-  const retried = (): AnyEffect =>
-    Effect.suspend(() => {
-      const before = execution.progress.attempts?.get(key)
-      kept.after = execution.givenIn(frame)
-      kept.attempt = (before?.count ?? 0) + 1
-      return Effect.flatMap(
-        spec.compensationRetry === undefined
-          ? Effect.succeed(() => Effect.succeed(undefined))
-          : retries(spec.compensationRetry, before, spec.compensationCause, execution, path),
-        (nextDelay) => {
-          const once: AnyEffect = Effect.flatMap(execution.journal.durable, () =>
-            execution.halted ? Effect.interrupt : Effect.catchCause(attempt(kept.attempt), (cause) => {
-              if (execution.halted) {
-                return Effect.interrupt
-              }
-              return Effect.flatMap(
-                Effect.zip(nextDelay(cause), execution.seal(spec.compensationCause.encode(cause))),
-                ([delay, stored]): AnyEffect => {
-                  kept.result = stored
-                  if (delay === undefined) {
-                    return parks ? parked(cause, stored) : Effect.failCause(cause)
-                  }
+  const tried = (before: Attempts | undefined): AnyEffect =>
+    Effect.flatMap(
+      spec.compensationRetry === undefined
+        ? Effect.succeed(() => Effect.succeed(undefined))
+        : retries(spec.compensationRetry, before, spec.compensationCause, execution, path),
+      (nextDelay) => {
+        const once: AnyEffect = Effect.flatMap(execution.journal.durable, () =>
+          execution.halted
+            ? Effect.interrupt
+            : Effect.catchCause(Effect.suspend(() => attempt(kept.attempt)), (cause) =>
+              Effect.flatMap(nextDelay(cause), (delay): AnyEffect => {
+                if (delay === undefined || execution.halted) return Effect.failCause(cause)
+                return Effect.flatMap(execution.seal(spec.compensationCause.encode(cause)), (stored) => {
                   const head = execution.journal.head("CompensationAttemptFailed")
                   const retryAt = head.at + delay
                   execution.journal.note({ ...head, path, attempt: kept.attempt, cause: stored, retryAt })
                   kept.attempt++
                   return Effect.andThen(execution.unlessHalted(execution.sleepUntil(retryAt)), once)
-                }
-              )
-            }))
-          return before?.retryAt === undefined ? once : Effect.andThen(
-            execution.unlessHalted(execution.sleepUntil(before.retryAt)),
-            once
-          )
-        }
+                })
+              })))
+        return before?.retryAt === undefined
+          ? once
+          : Effect.andThen(execution.unlessHalted(execution.sleepUntil(before.retryAt)), once)
+      }
+    )
+
+  const retried = (): AnyEffect =>
+    Effect.suspend(() => {
+      const before = execution.progress.attempts?.get(key)
+      kept.after = execution.givenIn(frame)
+      kept.attempt = (before?.count ?? 0) + 1
+      const attempts = kept.limits === undefined ? tried(before) : kept.limits.apply(tried(before))
+      // Whatever it failed with, and be it a mistake of the compensation or of its schedule.
+      return Effect.catchCause(attempts, (cause) => execution.halted ? Effect.interrupt : failed(cause))
+    })
+
+  const failed = (cause: Cause.Cause<unknown>): AnyEffect =>
+    Effect.flatMap(execution.seal(spec.compensationCause.encode(cause)), (stored) => {
+      if (execution.definition.onCompensationFailure !== "park") return fail(cause, stored)
+      kept.limits?.lift()
+      return Effect.andThen(
+        execution.park({
+          kind: "CompensationFailed",
+          path,
+          attempt: kept.attempt,
+          reason: `Step "${path}" could not be undone: ${causeLine(cause, execution.isInClear)}.`,
+          cause: stored
+        }),
+        decided()
       )
     })
 
-  const parked = (cause: Cause.Cause<unknown>, stored: Json): AnyEffect =>
-    Effect.andThen(
-      execution.park({
-        kind: "CompensationFailed",
-        path,
-        attempt: kept.attempt,
-        reason: `Step "${path}" could not be undone: ${causeLine(cause, execution.isInClear)}.`,
-        cause: stored
-      }),
-      decided()
-    )
+  const fail = (cause: Cause.Cause<unknown>, stored: Json): AnyEffect => {
+    kept.failure = { cause, stored }
+    return Effect.failCause(cause)
+  }
 
   const decided = (): AnyEffect =>
     Effect.flatMap(execution.incoming.awaitDecision(path), (decision): AnyEffect => {
       if (decision._tag === "Resolved") return Effect.void
       if (decision._tag === "Retried") return retried()
-      kept.result = decision.failure
       return Effect.flatMap(
         execution.causeOf(decision.failure, spec.compensationCause, `The failure of the compensation of "${path}"`),
-        (cause) => Effect.failCause(cause)
+        (cause) => fail(cause, decision.failure)
       )
     })
 
@@ -158,7 +165,14 @@ const undo = (
       if (before === undefined && decision === undefined) return retried()
       kept.after = execution.givenIn(frame)
       kept.attempt = execution.progress.attempts?.get(key)?.count ?? 1
+      kept.limits?.lift()
       return decided()
     })
   )
 }
+
+const valueLost = (path: string): Error =>
+  new Error(
+    `The value of step "${path}" did not fit its schema, so it was not kept, and a restart has lost it. ` +
+      "Undo the step by hand, and resolve it"
+  )

@@ -66,7 +66,7 @@ class Unwinding {
   /** Whether the saga limits the time of its compensations. */
   readonly limited: boolean
   /** By the monotonic clock, in nanoseconds. */
-  private readonly deadline: bigint | undefined
+  private deadline: bigint | undefined
 
   constructor(run: Run, cause: Cause.Cause<unknown>, entries: ReadonlyArray<Entry>) {
     const { clock, options } = run
@@ -89,9 +89,18 @@ class Unwinding {
     return Number(this.deadline - this.run.clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 
+  /** Whether a compensation that is late waits for an operator, as any that fails. */
+  get parks(): boolean {
+    return this.run.journal?.parks === true
+  }
+
   /** Whether no further compensation may start. */
   get halted(): boolean {
-    return this.run.stopped || this.millisLeft <= 0
+    return this.run.stopped || (this.millisLeft <= 0 && !this.parks)
+  }
+
+  liftDeadline(): void {
+    this.deadline = undefined
   }
 }
 
@@ -188,7 +197,7 @@ const compensate = (
   entry.stack = "Tried"
   const invoked = invoke(unwinding, entry)
   const inContext = entry.context === context ? invoked : Effect.setContext(invoked, entry.context)
-  const compensated = Effect.exit(limit(unwinding, entry, inContext))
+  const compensated = Effect.exit(unwinding.parks ? inContext : limit(unwinding, entry, inContext))
   if (run.unheard) return compensated
   const at = run.clock.currentTimeMillisUnsafe()
   return observe(run, { _tag: "CompensationStarted", entry, at }).pipe(
@@ -217,6 +226,12 @@ const settle = (unwinding: Unwinding, entry: Entry, exit: Exit.Exit<unknown, unk
 const invoke = (unwinding: Unwinding, entry: Entry): Effect.Effect<unknown, unknown> => {
   const { compensate } = entry.step
   return Effect.suspend(() => {
+    if (unwinding.limited && unwinding.parks) {
+      entry.kept!.limits = {
+        apply: (attempts) => limit(unwinding, entry, attempts),
+        lift: () => unwinding.liftDeadline()
+      }
+    }
     const returned: unknown = compensate!(entry.given as never, unwinding.cause, entry)
     if (Effect.isEffect(returned)) return returned
     if (returned instanceof Promise) handleRejection(returned)
@@ -225,14 +240,15 @@ const invoke = (unwinding: Unwinding, entry: Entry): Effect.Effect<unknown, unkn
   }) as Effect.Effect<unknown, unknown>
 }
 
-const limit = (
+const limit = <R>(
   unwinding: Unwinding,
   entry: Entry,
-  effect: Effect.Effect<unknown, unknown>
-): Effect.Effect<unknown, unknown> => {
+  effect: Effect.Effect<unknown, unknown, R>
+): Effect.Effect<unknown, unknown, R> => {
   if (!unwinding.limited) return effect
   const { compensationTimeout, unwindTimeout } = unwinding.run.options
   return Effect.suspend(() => {
+    if (compensationTimeout === undefined && unwinding.millisLeft === Infinity) return effect
     const left = Duration.millis(Math.max(0, unwinding.millisLeft))
     const own = compensationTimeout !== undefined && Duration.isLessThanOrEqualTo(compensationTimeout, left)
     return Effect.timeoutOrElse(effect, {
@@ -256,7 +272,7 @@ const limit = (
 }
 
 /* `Effect.result` or `Effect.exit` at the end of a compensation would hide its failure. */
-const returnedFailure = (value: unknown): Cause.Cause<unknown> | undefined => {
+export const returnedFailure = (value: unknown): Cause.Cause<unknown> | undefined => {
   if (typeof value !== "object" || value === null) return undefined
   return guarded(() => failureIn(value))
 }

@@ -2,10 +2,11 @@
  * What a compensation may do besides undoing: wait, be a saga of its own.
  */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Cause, Duration, Effect, Schedule, Schema } from "effect"
 import { Durable, Saga, Signal, Step } from "effect-saga"
-import { pass, settle, start, testsOn } from "./engine.ts"
-import { makeGate, makeLedger, Trip } from "./sagas.ts"
+import { causeOf } from "../results.ts"
+import { pass, settle, start, testsOn, whileTimePasses } from "./engine.ts"
+import { Careless, type Ledger, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
 
@@ -213,5 +214,144 @@ export const suite = (name: string, storage: StorageLayer): void => {
         ])
       })
     )
+  })
+
+  describe(`${name}: a compensation that fails`, () => {
+    /* What it does while it is broken. */
+    const mistakes: Record<string, () => Effect.Effect<unknown, string>> = {
+      "throws": () => {
+        throw new TypeError("no payment")
+      },
+      "succeeds with a failed result": () => Effect.result(Effect.fail("refused")),
+      "succeeds with a failed exit": () => Effect.exit(Effect.fail("refused")),
+      "succeeds with an error": () => Effect.succeed(new Error("refused"))
+    }
+    for (const [what, broken] of Object.entries(mistakes)) {
+      test(
+        `as it ${what} is parked like any other, also after a crash, until it is repaired`,
+        Effect.gen(function*() {
+          const ledger = yield* makeLedger
+          const state = { broken: true }
+          const refund = Step.make("refund", {
+            compensationError: Schema.String,
+            action: () => Effect.void,
+            compensate: () => state.broken ? broken() : ledger.note("refunded")
+          })
+          yield* isRepaired(ledger, state, refund())
+        })
+      )
+    }
+
+    test(
+      "is parked where its schedule fails",
+      Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const state = { broken: true }
+        const refund = Step.make("refund", {
+          compensationError: Schema.String,
+          compensationRetry: Schedule.recurs(3).pipe(Schedule.while(() => {
+            throw new Error("a mistake of the schedule")
+          })),
+          action: () => Effect.void,
+          compensate: () => state.broken ? Effect.fail("refused") : ledger.note("refunded")
+        })
+        yield* isRepaired(ledger, state, refund())
+      })
+    )
+
+    test(
+      "is parked where its schedule says never",
+      Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const state = { broken: true }
+        const refund = Step.make("refund", {
+          compensationError: Schema.String,
+          compensationRetry: Schedule.spaced(Duration.infinity),
+          action: () => Effect.void,
+          compensate: () => state.broken ? Effect.fail("refused") : ledger.note("refunded")
+        })
+        yield* isRepaired(ledger, state, refund())
+      })
+    )
+
+    for (const limit of [{ compensationTimeout: "5 seconds" }, { unwindTimeout: "5 seconds" }] as const) {
+      test(
+        `by the ${Object.keys(limit).join()} of a nested saga is parked, and nobody hurries the operator`,
+        Effect.gen(function*() {
+          const ledger = yield* makeLedger
+          const state = { broken: true }
+          const refund = Step.make("refund", {
+            action: () => Effect.void,
+            compensate: () =>
+              state.broken ? Effect.never : Effect.andThen(Durable.sleep("2 seconds"), ledger.note("refunded"))
+          })
+          const nested = Effect.andThen(Effect.andThen(ledger.step("b"), refund()), Effect.fail("inner")).pipe(
+            Saga.transact({ name: "nested", ...limit })
+          )
+          yield* isRepaired(ledger, state, nested, "nested/refund", ["undo b"])
+        })
+      )
+    }
+
+    test(
+      "by the time limit of a nested saga is written down as that where nobody waits for an operator",
+      Effect.gen(function*() {
+        const [ledger, gate] = [yield* makeLedger, yield* makeGate]
+        const hanging = Step.make("hanging", { action: () => Effect.void, compensate: () => Effect.never })
+        const definitions = Careless.toLayer(() =>
+          Effect.andThen(ledger.slowlyUndone(gate.pass), Effect.andThen(hanging(), Effect.fail("inner"))).pipe(
+            Saga.transact({ name: "nested", compensationTimeout: "5 seconds" })
+          )
+        )
+        const first = yield* start(definitions)
+        yield* first.use(Careless.start("1"))
+        yield* pass("5 seconds")
+        yield* gate.arrived
+        yield* first.crash
+        yield* gate.openToOthers
+
+        const second = yield* start(definitions)
+        const exit = yield* second.exit(Careless.await("Careless/1"))
+        const failed = (yield* second.history("Careless/1")).filter(({ _tag }) => _tag === "CompensationFailed")
+
+        assert.lengthOf(failed, 1)
+        assert.include(JSON.stringify(failed), "did not end within 5s")
+        assert.include(Cause.pretty(causeOf(exit)), "did not end within 5s")
+      })
+    )
+  })
+
+  /* Is undone between the steps `a` and `c`. */
+  const isRepaired = Effect.fnUntraced(function*<E>(
+    ledger: Ledger,
+    state: { broken: boolean },
+    self: Effect.Effect<unknown, E, Effect.Services<ReturnType<Ledger["stubborn"]>>>,
+    path = "refund",
+    more: ReadonlyArray<string> = []
+  ) {
+    const definitions = Trip.toLayer(() =>
+      ledger.step("a").pipe(Effect.andThen(self), Effect.andThen(Effect.fail("stop")), Effect.mapError(String))
+    )
+    const first = yield* start(definitions)
+    yield* first.use(Trip.start("1"))
+    yield* pass("5 seconds")
+    const { reason } = yield* first.reaches("Trip/1", "Parked")
+    const before = yield* first.story("Trip/1")
+    yield* pass("1 minute")
+    yield* first.crash
+
+    const second = yield* start(definitions)
+    yield* pass("1 minute")
+    const again = yield* second.reaches("Trip/1", "Parked")
+    state.broken = false
+    yield* second.service.retry("Trip/1")
+    const exit = yield* whileTimePasses(second.exit(Trip.await("Trip/1")))
+
+    assert.match(reason!, new RegExp(`^Step "${path}" could not be undone: `))
+    assert.strictEqual(again.reason, reason)
+    assert.strictEqual(before.at(-1), `Parked ${path}`)
+    assert.match(endingOf(exit), /^Fail /)
+    assert.deepStrictEqual(ledger.lines.slice(-2 - more.length), ["refunded", ...more, "undo a"])
+    assert.strictEqual((yield* second.service.get("Trip/1")).status, "Compensated")
   })
 }

@@ -5,7 +5,7 @@ import { assert, describe } from "@effect/vitest"
 import { Cause, Effect, Option, Schema } from "effect"
 import { Step } from "effect-saga"
 import { causeOf } from "../results.ts"
-import { start, testsOn } from "./engine.ts"
+import { settle, start, testsOn } from "./engine.ts"
 import { Careless, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
@@ -175,22 +175,58 @@ export const suite = (name: string, storage: StorageLayer): void => {
       })
     )
 
-    test(
-      "that does not fit as a success, and can't be undone either, has both failures in the cause",
-      Effect.gen(function*() {
+    describe("that does not fit as a success, and can't be undone at once,", () => {
+      const stuck = Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const state = { broken: true }
         const seat = Step.make("seat", {
           success: Schema.Number,
           compensationError: Schema.String,
           action: () => Effect.succeed("12A" as never),
-          compensate: () => Effect.fail("stuck")
+          compensate: (value) => state.broken ? Effect.fail("stuck") : ledger.note(`undo seat ${value}`)
         })
-        const engine = yield* start(Trip.toLayer(() => seat()))
-
-        const exit = yield* engine.exit(Trip.execute("1"))
-
-        assert.include(Cause.pretty(causeOf(exit)), "The success of step \"seat\" does not fit its schema")
-        assert.include(Cause.pretty(causeOf(exit)), "stuck")
+        const definitions = Trip.toLayer(() => Effect.andThen(ledger.step("a"), seat()))
+        const engine = yield* start(definitions)
+        yield* engine.use(Trip.start("1"))
+        yield* engine.reaches("Trip/1", "Parked")
+        return { definitions, engine, ledger, state }
       })
-    )
+
+      test(
+        "is parked, and undone with the saga when it can be",
+        Effect.gen(function*() {
+          const { engine, ledger, state } = yield* stuck
+          state.broken = false
+          yield* engine.service.retry("Trip/1")
+          const exit = yield* engine.exit(Trip.await("Trip/1"))
+
+          assert.deepStrictEqual(ledger.lines, ["a", "undo seat 12A", "undo a"])
+          assert.include(Cause.pretty(causeOf(exit)), "The success of step \"seat\" does not fit its schema")
+          assert.include(Cause.pretty(causeOf(exit)), "stuck")
+          assert.strictEqual((yield* engine.service.get("Trip/1")).status, "Compensated")
+        })
+      )
+
+      test(
+        "needs an operator after a crash, as its value is lost then",
+        Effect.gen(function*() {
+          const { definitions, engine, ledger, state } = yield* stuck
+          yield* engine.crash
+          state.broken = false
+          const second = yield* start(definitions)
+          yield* second.reaches("Trip/1", "Parked")
+          yield* settle
+          yield* second.service.retry("Trip/1")
+          yield* settle
+          const { reason } = yield* second.reaches("Trip/1", "Parked")
+          yield* second.service.resolve("Trip/1")
+          yield* second.exit(Trip.await("Trip/1"))
+
+          assert.match(reason!, /^Step "seat" could not be undone: .* a restart has lost it/)
+          assert.deepStrictEqual(ledger.lines, ["a", "undo a"])
+          assert.strictEqual((yield* second.service.get("Trip/1")).status, "Compensated")
+        })
+      )
+    })
   })
 }
