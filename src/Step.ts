@@ -302,6 +302,7 @@ const specOf = (name: string, options: AnyOptions): StepSpec => {
     name,
     input: Codec.make(options.input ?? Schema.Void),
     success: Codec.make(options.success ?? Schema.Void),
+    isVoid: options.success === undefined || options.success === Schema.Void,
     cause: Codec.makeCause([options.error ?? Schema.Never, OutcomeUnknown]),
     compensationCause: Codec.makeCause([options.compensationError ?? Schema.Never]),
     action: options.action,

@@ -6,6 +6,7 @@ import type { Execution } from "./execution.ts"
 import { pathOf } from "./log.ts"
 import { endedEarly, otherPending, scopeName } from "./mismatch.ts"
 import * as Progress from "./progress.ts"
+import { causeLine } from "./render.ts"
 import type { Entry, Frame, Item, Journal, Keeping } from "./run.ts"
 
 /*
@@ -77,9 +78,13 @@ export class Keeper implements Journal {
     })
   }
 
-  bodyEnded(): void {
+  bodyEnded(cause: Cause.Cause<unknown> | undefined): void {
     const missing = this.halted ? undefined : this.execution.recovered?.missing
-    if (missing !== undefined) this.execution.mismatch(endedEarly(missing))
+    if (missing === undefined) return
+    const failure = cause === undefined || Cause.hasInterruptsOnly(cause)
+      ? undefined
+      : causeLine(cause, this.execution.isInClear)
+    this.execution.mismatch(endedEarly(missing, failure))
   }
 
   keep(item: Item): Keeping {
@@ -180,7 +185,7 @@ export class Keeper implements Journal {
       attempt,
       input,
       cause: result,
-      ...(entry.kept!.unkept === undefined ? {} : { tookEffect: true })
+      ...(entry.unkept === undefined ? {} : { tookEffect: true })
     })
     return undefined
   }

@@ -5,8 +5,9 @@ export const notAsked = (unasked: ReadonlyArray<string>, held: ReadonlyArray<str
   `which the code did not ask for within ${millis / 1000} s` +
   (held.length === 0 ? "." : `; it asks for ${quoted(held)}.`)
 
-export const endedEarly = (unasked: ReadonlyArray<string>): string =>
-  `The body ended without asking for ${quoted(unasked)}, which the journal has.`
+export const endedEarly = (unasked: ReadonlyArray<string>, failure: string | undefined): string =>
+  `The body ended without asking for ${quoted(unasked)}, which the journal has` +
+  (failure === undefined ? "." : `: it failed with ${failure}.`)
 
 export const otherPending = (
   scope: string,

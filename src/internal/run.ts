@@ -55,8 +55,8 @@ export interface Journal {
   reasonOf(frame: Frame, cause: Cause.Cause<unknown>): Cause.Cause<unknown>
   /** Whether it is recorded that `frame` is undone, whatever becomes of it now. */
   isUndone(frame: Frame): boolean
-  /** Called when the body of the outermost saga has ended. */
-  bodyEnded(): void
+  /** Called when the body of the outermost saga has ended, with the cause where it has failed. */
+  bodyEnded(cause: Cause.Cause<unknown> | undefined): void
   /** Whether a compensation that fails waits for an operator: then it is told of time limits, and keeps them itself. */
   readonly parks: boolean
 }
@@ -257,6 +257,8 @@ export class Entry {
   path: string | undefined = undefined
   /** How often the action was tried, where the step itself does that. */
   tries: number | undefined = undefined
+  /** The value of an action that has taken effect, and counts as failed as its value does not fit: it is to be undone. */
+  unkept: { readonly value: unknown } | undefined = undefined
   /** Of durable steps: what the journal says, or is to say, of how the action, then the compensation ended. */
   readonly kept: Kept | undefined
 
@@ -274,7 +276,6 @@ export class Entry {
         attempt: 1,
         input: null,
         result: null,
-        unkept: undefined,
         failure: undefined,
         limits: undefined
       }
@@ -282,8 +283,8 @@ export class Entry {
 
   /** What the compensation is given. */
   get given(): unknown {
-    const { exit, kept } = this
-    if (kept?.unkept !== undefined) return kept.unkept.value
+    const { exit, unkept } = this
+    if (unkept !== undefined) return unkept.value
     return this.step.kind === "stepExit" || exit === undefined || exit._tag === "Failure" ? exit : exit.value
   }
 }
@@ -300,8 +301,6 @@ export interface Kept {
   /** What went in and what came out, as stored. */
   input: Json
   result: Json
-  /** The value of an action that has taken effect and counts as failed, as nothing can be kept of it: it is to be undone. */
-  unkept: { readonly value: unknown } | undefined
   /** The failure of the compensation, and as it is stored. */
   failure: { readonly cause: Cause.Cause<unknown>; readonly stored: Json } | undefined
   limits: Limits | undefined

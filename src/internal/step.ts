@@ -127,7 +127,7 @@ const settle = (entry: Entry, exit: Exit.Exit<unknown, unknown>) => {
   entry.endedAt = entry.kept?.at ?? run.clock.currentTimeMillisUnsafe()
   if (
     step.compensate !== undefined && run.committedBy === undefined &&
-    (exit._tag === "Success" || step.kind === "stepExit" || entry.kept?.unkept !== undefined)
+    (exit._tag === "Success" || step.kind === "stepExit" || entry.unkept !== undefined)
   ) entry.stack = "Pending"
   run.log.push(entry)
   if (step.kind !== "pivot" || exit._tag === "Failure" || run.committedBy !== undefined) return undefined

@@ -19,7 +19,7 @@ import {
   orReturnedFailure,
   retries
 } from "./stepAttempt.ts"
-import type { AnyEffect, AnySchedule, StepSpec } from "./stepSpec.ts"
+import type { AnyEffect, AnySchedule, CallContext, StepSpec } from "./stepSpec.ts"
 
 /* What the action of a step does. How its last attempt ended is kept by the core. */
 
@@ -95,12 +95,8 @@ const attempts = (
 const attempt = (spec: StepSpec, input: unknown, entry: Entry, execution: Execution): AnyEffect => {
   const path = entry.path!
   const invoked = Effect.suspend(() => {
-    const effect = asEffect(
-      spec.action(input as never, { idempotencyKey: `${execution.id}/${path}`, attempt: entry.kept!.attempt }),
-      "action",
-      path
-    )
-    return spec.timeout === undefined ? effect : limited(effect, spec.timeout, `Step "${path}"`)
+    const context = { idempotencyKey: `${execution.id}/${path}`, attempt: entry.kept!.attempt }
+    return invoke(spec, input, context, path)
   })
   return inContext(invoked, actionContext(entry, execution))
 }
@@ -182,29 +178,40 @@ const keepValue = (
     })
   }
   const defect = Cause.die(misfit(spec, "success", encoded.cause))
-  const { compensate } = spec
-  if (compensate === undefined || spec.compensatesExit) return keepFailure(spec, entry, execution, defect)
-  const undone = Effect.suspend(() => {
-    const { compensationTimeout } = spec
-    const context = {
-      idempotencyKey: `${execution.id}/${entry.path!}`,
-      attempt: 1,
-      input: input as never,
-      cause: defect
-    }
-    const effect = asEffect(compensate(value as never, context), "compensation", entry.path!)
-    return limited(effect, compensationTimeout, `The compensation of step "${entry.path!}"`)
-  })
-  return Effect.matchCauseEffect(
-    inContext(Effect.flatMap(undone, orReturnedFailure), actionContext(entry, execution)),
-    {
-      onSuccess: () => keepFailure(spec, entry, execution, defect),
-      onFailure: (cause) => {
-        kept.unkept = { value }
-        return keepFailure(spec, entry, execution, Cause.combine(defect, cause))
-      }
-    }
+  const undone = undoMisfit(spec, input, entry, value, defect, `${execution.id}/${entry.path!}`)
+  return Effect.flatMap(
+    inContext(undone, actionContext(entry, execution)),
+    (cause) => keepFailure(spec, entry, execution, cause as Cause.Cause<unknown>)
   )
+}
+
+/* Undoes an action whose value does not fit. Returns what the step fails with. */
+const undoMisfit = (
+  { compensate, compensatesExit, compensationTimeout }: StepSpec,
+  input: unknown,
+  entry: Entry,
+  value: unknown,
+  defect: Cause.Cause<never>,
+  idempotencyKey: string
+): Effect.Effect<Cause.Cause<unknown>, never, unknown> => {
+  // The exit tells it all.
+  if (compensate === undefined || compensatesExit) return Effect.succeed(defect)
+  const step = entry.path ?? entry.step.name
+  const undone = Effect.suspend(() => {
+    const returned = compensate(value as never, { idempotencyKey, attempt: 1, input: input as never, cause: defect })
+    return limited(
+      asEffect(returned, "compensation", step),
+      compensationTimeout,
+      `The compensation of step "${step}"`
+    )
+  })
+  return Effect.matchCause(Effect.flatMap(undone, orReturnedFailure), {
+    onSuccess: () => defect,
+    onFailure: (cause) => {
+      entry.unkept = { value }
+      return Cause.combine(defect, cause)
+    }
+  })
 }
 
 const keepFailure = (
@@ -242,7 +249,7 @@ const replay = (spec: StepSpec, input: Json, entry: Entry, execution: Execution)
           return execution.mismatch(`Step "${path}" had ${inputs}. Code between steps has to be deterministic.`)
         }
         if (event._tag === "StepFailed") {
-          if (event.tookEffect === true) kept.unkept = { value: lost }
+          if (event.tookEffect === true) entry.unkept = { value: lost }
           return Effect.flatMap(
             execution.causeOf(event.cause, spec.cause, `The failure of step "${path}"`),
             (cause) => Effect.failCause(cause)
@@ -265,22 +272,29 @@ const replay = (spec: StepSpec, input: Json, entry: Entry, execution: Execution)
   })
 }
 
+/* As far as it can be, as in a durable saga: what runs in memory in a test is to run there too. */
 const actInMemory = (spec: StepSpec, input: unknown, entry: Entry): AnyEffect => {
+  const encoded = spec.input.encode(input)
+  if (Exit.isFailure(encoded)) return Effect.die(misfit(spec, "input", encoded.cause))
   let attempt = 0
   const once = Effect.suspend(() => {
     attempt++
     if (spec.retry !== undefined) entry.tries = attempt
-    return limited(
-      asEffect(
-        spec.action(input as never, { idempotencyKey: memoryKeyOf(entry), attempt }),
-        "action",
-        spec.name
-      ),
-      spec.timeout,
-      `Step "${spec.name}"`
-    )
+    return invoke(spec, input, { idempotencyKey: memoryKeyOf(entry), attempt }, spec.name)
   })
-  return spec.retry === undefined ? once : Effect.retry(once, spec.retry)
+  return Effect.flatMap(spec.retry === undefined ? once : Effect.retry(once, spec.retry), (value) => {
+    const encoded = spec.success.encode(value)
+    if (Exit.isSuccess(encoded)) return Effect.succeed(value)
+    const defect = Cause.die(misfit(spec, "success", encoded.cause))
+    return Effect.flatMap(undoMisfit(spec, input, entry, value, defect, memoryKeyOf(entry)), Effect.failCause)
+  })
+}
+
+const invoke = (spec: StepSpec, input: unknown, context: CallContext, step: string): AnyEffect => {
+  const effect = asEffect(spec.action(input as never, context), "action", step)
+  // Without this, a restart would take away what was there before it.
+  const kept = spec.isVoid ? Effect.asVoid(effect) : effect
+  return limited(kept, spec.timeout, `Step "${step}"`)
 }
 
 const misfit = (spec: StepSpec, what: "input" | "success", cause: Cause.Cause<unknown>): Error =>

@@ -22,6 +22,8 @@ export interface StepSpec {
   readonly name: string
   readonly input: Codec<unknown>
   readonly success: Codec<unknown>
+  /** Whether nothing is kept of what the action succeeds with, so that nobody is to see it. */
+  readonly isVoid: boolean
   readonly cause: CauseCodec
   readonly compensationCause: CauseCodec
   readonly action: (input: never, context: CallContext) => AnyEffect

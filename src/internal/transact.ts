@@ -122,7 +122,7 @@ const enclose = (
     const handled: Effect.Effect<never, unknown> = Effect.suspend(() => {
       if (frame.inFlight > 0) return Effect.andThen(frame.awaitIdle(), handled)
       if (journal === undefined) return onFailure(frame, cause)
-      if (outermost) journal.bodyEnded()
+      if (outermost) journal.bodyEnded(cause)
       return journal.halted ? Effect.failCause(cause) : onFailure(frame, journal.reasonOf(frame, cause))
     })
     return Effect.ensuring(
@@ -142,7 +142,7 @@ const enclose = (
     if (outer !== undefined) return Effect.succeed(value)
     frame.status = "Closed"
     if (frame.inFlight === 0) {
-      if (outermost) journal?.bodyEnded()
+      if (outermost) journal?.bodyEnded(undefined)
       return journal?.halted === true ? Effect.interrupt : complete(frame.run, value)
     }
     // Actions in forked fibers settle first. An interruption that comes meanwhile finds a saga that has not ended.

@@ -149,6 +149,24 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "that has no schema is given to nobody, so that a crash takes nothing away",
+      Effect.gen(function*() {
+        const seen: Array<unknown> = []
+        const charge = Step.make("charge", {
+          action: () => Effect.succeed("receipt" as unknown as void),
+          compensate: (value) => Effect.sync(() => seen.push(value))
+        })
+        const engine = yield* start(
+          Trip.toLayer(() => Effect.andThen(Effect.map(charge(), (value) => seen.push(value)), Effect.fail("stop")))
+        )
+
+        yield* engine.exit(Trip.execute("1"))
+
+        assert.deepStrictEqual(seen, [undefined, undefined])
+      })
+    )
+
+    test(
       "that does not fit as a success is undone at once, and the step dies",
       Effect.gen(function*() {
         const ledger = yield* makeLedger

@@ -256,8 +256,8 @@ export const suite = (name: string, storage: StorageLayer): void => {
       },
       {
         what: "a body that fails without its steps",
-        after: ({ step }) => Effect.andThen(step("a"), Effect.fail("no")),
-        says: ["The body ended without asking for \"b\""]
+        after: ({ step }) => Effect.andThen(step("a"), Effect.die(new SyntaxError("no JSON"))),
+        says: ["The body ended without asking for \"b\", which the journal has: it failed with SyntaxError: no JSON."]
       },
       {
         what: "a step that gets another input",
