@@ -1,10 +1,11 @@
 /*
  * An order waits for an approval, for three days at most. A signal is the approval; whichever comes first, the signal or
  * the end of the three days, decides, and decides again in the same way after a crash. The days count from when the order
- * began to wait, whatever happens to the process. (The clock is that of tests: nobody waits.)
+ * began to wait, whatever happens to the process: `Effect.timeout` would begin anew. (The clock is that of tests: nobody
+ * waits.)
  */
-import { Console, Effect, Layer, Schema } from "effect"
-import { Durable, DurableSaga, SagaEngine, SagaStore, Signal, Step } from "effect-saga"
+import { Console, Effect, Layer, Option, Schema } from "effect"
+import { DurableSaga, SagaEngine, SagaStore, Signal, Step } from "effect-saga"
 import { TestClock } from "effect/testing"
 
 class NotApproved extends Schema.TaggedError<NotApproved>()("NotApproved", {}) {}
@@ -17,11 +18,6 @@ const reserve = Step.make("reserve", {
 
 const Approved = Signal.make("approved", Schema.Struct({ by: Schema.String }))
 
-const approval = Effect.raceFirst(
-  Approved.await,
-  Effect.andThen(Durable.sleep("3 days"), Effect.fail(new NotApproved()))
-)
-
 const Order = DurableSaga.make("Order", {
   payload: Schema.String,
   success: Schema.String,
@@ -31,7 +27,10 @@ const Order = DurableSaga.make("Order", {
 
 const OrderLayer = Order.toLayer(Effect.fnUntraced(function*(order) {
   yield* reserve(order)
-  const { by } = yield* approval
+  const { by } = yield* Effect.flatMap(
+    Approved.awaitFor("3 days"),
+    Option.match({ onNone: () => Effect.fail(new NotApproved()), onSome: Effect.succeed })
+  )
   return `approved by ${by}`
 }))
 

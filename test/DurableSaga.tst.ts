@@ -324,6 +324,9 @@ describe("waits", () => {
     expect(Approved.await).type.toBe<
       Effect.Effect<{ readonly by: string; readonly at: Date }, never, Saga.DurableOnly>
     >()
+    expect(Approved.awaitFor("3 days")).type.toBe<
+      Effect.Effect<Option.Option<{ readonly by: string; readonly at: Date }>, never, Saga.DurableOnly>
+    >()
     expect(Approved.name).type.toBe<string>()
     // @ts-expect-error Expected 2 arguments, but got 1.
     Signal.make("approved")

@@ -2,7 +2,7 @@
  * Signals, and waiting for whatever comes first.
  */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Durable, DurableSaga, Saga, Signal, Step } from "effect-saga"
 import { pass, refusal, settle, start, testsOn } from "./engine.ts"
 import { makeGate, makeLedger, Trip } from "./sagas.ts"
@@ -275,18 +275,15 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
   })
 
-  describe(`${name}: a race of a signal and a sleep`, () => {
+  describe(`${name}: a wait for a signal that ends at some time`, () => {
     const race = Effect.gen(function*() {
       const gate = yield* makeGate
       const wait = Step.make("wait", { action: () => gate.pass })
       const definitions = Trip.toLayer(() =>
         Effect.gen(function*() {
-          const first = yield* Effect.raceFirst(
-            Effect.as(Durable.sleep("10 seconds"), "too late"),
-            Note.await
-          )
+          const first = yield* Note.awaitFor("10 seconds")
           yield* wait()
-          return [first, yield* Note.await]
+          return [Option.getOrElse(first, () => "too late"), yield* Note.await]
         })
       )
       return { definitions, gate }
@@ -294,7 +291,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
 
     for (const how of ["stop", "crash"] as const) {
       test(
-        `that the signal won is won by it again after a ${how}, although the time has passed by then`,
+        `in which the signal came is decided by it again after a ${how}, although the time has passed by then`,
         Effect.gen(function*() {
           const { definitions, gate } = yield* race
           const first = yield* start(definitions)
@@ -315,7 +312,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
       )
 
       test(
-        `that the sleep won is won by it again after a ${how}, and the signal that came later is kept for the next wait`,
+        `in which it did not is decided so again after a ${how}, and the signal that came later is kept for the next wait`,
         Effect.gen(function*() {
           const { definitions, gate } = yield* race
           const first = yield* start(definitions)
