@@ -170,7 +170,10 @@ export interface Options {
   readonly shutdownTimeout?: Duration.Input | undefined
   /** How long unfinished executions wait for their definitions before they are parked. Default 10 seconds. */
   readonly registrationTimeout?: Duration.Input | undefined
-  /** How long the code of a recovered execution may not ask for what its journal has, until that is a mismatch. Default 5 seconds. */
+  /**
+   * How long the code of a recovered execution may not ask for what its journal has, until that is a mismatch. Looked at as
+   * often, so that it is found out after once to twice that time. Default 5 seconds.
+   */
   readonly replayTimeout?: Duration.Input | undefined
 }
 
