@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type { Json } from "effect/Schema"
 import type { CompensationStack } from "../CompensationStack.ts"
 import * as SagaObserver from "../SagaObserver.ts"
@@ -360,6 +361,13 @@ export const CurrentFrame: Context.Service<CompensationStack<never>, Frame> = Co
 
 export const currentFrame = (context: Context.Context<never>): Frame | undefined =>
   Context.getOrUndefined(context, CurrentFrame)
+
+/** The context of an action of a durable saga: what it does is no part of the saga. */
+export const apartFromFrame = (context: Context.Context<never>): Context.Context<never> =>
+  Context.add(context, CurrentFrame, undefined as never)
+
+export const isInAction = (context: Context.Context<never>): boolean =>
+  currentFrame(context) === undefined && Option.isSome(Context.getOption(context, CurrentFrame))
 
 /**
  * What keeps `frame` from taking a step: the first place around it that is unwinding or over. A savepoint or a branch that

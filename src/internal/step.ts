@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { observe } from "./observe.ts"
-import { blockedBy, currentFrame, Entry, type Frame, type Journal, type StepDefinition } from "./run.ts"
+import { blockedBy, currentFrame, Entry, type Frame, isInAction, type Journal, type StepDefinition } from "./run.ts"
 
 /** The action of a step; of a durable one, that has to know where it stands. */
 export type Action<A, E, R> = Effect.Effect<A, E, R> | ((entry: Entry, restore: Restore) => Effect.Effect<A, E, R>)
@@ -18,7 +18,8 @@ export const runStep = <A, E, R>(action: Action<A, E, R>, step: StepDefinition):
   Effect.uninterruptibleMask((restore) => {
     const context = Fiber.getCurrent()!.context
     const frame = currentFrame(context)
-    if (frame === undefined || blockedBy(frame) !== undefined) return Effect.die(new Error(refusal(step, frame)))
+    if (frame === undefined) return Effect.die(new Error(notInSaga(step, context)))
+    if (blockedBy(frame) !== undefined) return Effect.die(new Error(refusal(step, frame)))
     const { journal } = frame.run
     return journal === undefined
       ? perform(action, new Entry(frame, step, context), restore)
@@ -144,12 +145,19 @@ export const ambiguous = (kind: string, name: string): string =>
 const notDurable = (step: StepDefinition): string =>
   `Step "${step.name}" was not started: a durable saga would repeat it after a crash. Make it with Step.make.`
 
-const refusal = (step: StepDefinition, frame: Frame | undefined): string => {
-  const subject = `${step.kind === "pivot" ? "Pivot" : "Step"} "${step.name}" was not started, because`
-  const blocked = frame === undefined ? undefined : blockedBy(frame)
-  if (blocked === undefined) {
-    return `${subject} it is not part of a saga, so nobody would undo it. Close the effect around it with Saga.transact.`
-  }
+const subjectOf = (step: StepDefinition): string =>
+  `${step.kind === "pivot" ? "Pivot" : "Step"} "${step.name}" was not started, because`
+
+const notInSaga = (step: StepDefinition, context: Context.Context<never>): string =>
+  isInAction(context)
+    ? `${subjectOf(step)} it is in the action of a step, which a durable saga repeats as a whole. ` +
+      `Put it beside that step, or close it with Saga.transact: a saga of its own, in memory.`
+    : `${subjectOf(step)} it is not part of a saga, so nobody would undo it. ` +
+      `Close the effect around it with Saga.transact.`
+
+const refusal = (step: StepDefinition, frame: Frame): string => {
+  const subject = subjectOf(step)
+  const blocked = blockedBy(frame)!
   const saga = `saga "${blocked.run.options.name}"`
   const place = blocked.outer === undefined ? saga : `savepoint "${blocked.path}" of ${saga}`
   return blocked.status === "Unwinding"

@@ -9,7 +9,7 @@ import type { CauseCodec } from "./codec.ts"
 import type { Execution } from "./execution.ts"
 import type { Keeper } from "./keeper.ts"
 import type { Attempts } from "./progress.ts"
-import { CurrentFrame, type Entry, type Frame } from "./run.ts"
+import { apartFromFrame, type Entry, type Frame } from "./run.ts"
 import type { AnyEffect, AnySchedule } from "./stepSpec.ts"
 import { returnedFailure } from "./unwind.ts"
 
@@ -67,7 +67,7 @@ export const actionContext = ({ context, frame }: Entry, execution: Execution): 
   if (frame.actions?.of !== context) {
     frame.actions = {
       of: context,
-      context: Context.add(Context.add(context, CurrentFrame, undefined as never), CurrentAction, { execution })
+      context: Context.add(apartFromFrame(context), CurrentAction, { execution })
     }
   }
   return frame.actions.context

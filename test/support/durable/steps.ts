@@ -33,6 +33,20 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "in the action of another one is refused, and the message says where to put it",
+      Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const outer = Step.make("outer", { action: () => Effect.asVoid(ledger.step("inner")) as Effect.Effect<void> })
+        const engine = yield* start(Trip.toLayer(() => Effect.as(outer(), null)))
+
+        const exit = yield* engine.exit(Trip.execute("1"))
+
+        assert.match(endingOf(exit), /^Die Step "inner" was not started, because it is in the action of a step/)
+        assert.deepStrictEqual(ledger.lines, [])
+      })
+    )
+
+    test(
       "that runs twice at once in one place is a defect that says to use Saga.all",
       Effect.gen(function*() {
         const ledger = yield* makeLedger
