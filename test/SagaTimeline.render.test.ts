@@ -26,7 +26,8 @@ import {
   starting,
   type Stored,
   succeeded,
-  unwinding
+  unwinding,
+  type Written
 } from "./support/timeline.ts"
 
 const render = (stored: Stored, options: Partial<SagaTimeline.RenderOptions> = {}): string =>
@@ -191,6 +192,28 @@ describe("the text", () => {
     assert.include(left, "completed, but a part of it could not be undone completely.")
     assert.include(left, "Not undone, and nobody will try again\n  ✗  savepoint/a  COMPENSATION FAILED")
     assert.include(left, "To be undone by hand: \"savepoint/a\".")
+  })
+
+  it("says of a child that what it has done stays, where it is in what is undone", () => {
+    const child = (path: string): Written => [
+      "ChildFinished",
+      { path, after: 0, child: `Mail/${path}`, status: "Completed", cancelled: false, result: null }
+    ]
+    const part = render(journal(
+      starting("part/a"),
+      succeeded("part/a"),
+      child("before"),
+      child("part/within"),
+      unwinding("part", ["part/a"]),
+      compensated("part/a"),
+      child("part/later")
+    ))
+    const whole = render(journal({}, child("all"), ["ExecutionCompensated", { result: fail("Refused") }]))
+
+    assert.match(part, / before .* child completed$/m)
+    assert.match(part, / within .* child completed, and what it has done stays$/m)
+    assert.match(part, / later .* child completed$/m)
+    assert.match(whole, / all .* child completed, and what it has done stays$/m)
   })
 
   it("says why something failed as far as that goes, with the frames of users", () => {

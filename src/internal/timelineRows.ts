@@ -119,7 +119,9 @@ export const rowOf = (entry: Placed, context: Context): Row => {
         at: entry.at,
         name: entry.path,
         millis: (entry.endedAt ?? now) - entry.at,
-        words: `child ${childWords[entry.state]}${entry.cancelled ? ", cancelled" : ""}`,
+        words: `child ${childWords[entry.state]}${entry.cancelled ? ", cancelled" : ""}${
+          entry.state === "Completed" && isUndone(entry, context) ? ", and what it has done stays" : ""
+        }`,
         below: [detail("id", entry.child), ...resultLines(entry.result, width)]
       }
     case "Commit":
@@ -134,6 +136,14 @@ export const rowOf = (entry: Placed, context: Context): Row => {
       }
   }
 }
+
+/* Where nothing but children was there to undo, no entry says so. */
+const isUndone = ({ path, sequence }: Model.Child, { timeline }: Context): boolean =>
+  timeline.execution.status === "Compensated" ||
+  timeline.entries.some((entry) =>
+    entry._tag === "Unwind" && entry.compensationOf === null && entry.sequence > sequence &&
+    (entry.scope === "" || path.startsWith(`${entry.scope}/`))
+  )
 
 const received = (sequence: number, { timeline, width }: Context): ReadonlyArray<Line> => {
   const signal = timeline.entries.find((entry) => entry.sequence === sequence && entry._tag === "Signal")
