@@ -146,7 +146,9 @@ export interface CallOptions {
  *
  * **Gotchas**
  *
- * A value that does not fit the schema of the step can't be kept: it is undone at once, and the step dies.
+ * - A value that does not fit the schema of the step can't be kept: it is undone at once, and the step dies. Where undoing
+ *   it at once fails, it is undone with the saga.
+ * - Without `success` nothing is kept of what the action succeeds with: the body and the compensation are given `undefined`.
  *
  * **Example** (A step in memory)
  *
