@@ -51,6 +51,10 @@ export class Keeper implements Journal {
     return unwinds?.has(frame.path) === true || (cancelled && !committed && frame.parent === undefined)
   }
 
+  isLeft(frame: Frame, entry: Entry): boolean {
+    return this.execution.progress.unwinds?.get(frame.path)?.remaining.includes(pathOf(entry)) === true
+  }
+
   reasonOf(frame: Frame, cause: Cause.Cause<unknown>): Cause.Cause<unknown> {
     const { definition, progress } = this.execution
     const unwind = progress.unwinds?.get(frame.path)

@@ -27,6 +27,8 @@ export interface Unwind {
   readonly cause: Json
   readonly pending: ReadonlyArray<string>
   finished: boolean
+  /** What was not tried, when it has finished. */
+  remaining: ReadonlyArray<string>
 }
 
 export type Decision = EventOf<"Retried"> | EventOf<"Skipped"> | EventOf<"Resolved">
@@ -172,7 +174,8 @@ export const apply = (progress: Progress, event: JournalEvent): void => {
       ;(progress.unwinds ??= new Map()).set(event.scope, {
         cause: event.cause,
         pending: event.pending,
-        finished: false
+        finished: false,
+        remaining: []
       })
       return
     case "CompensationAttemptFailed":
@@ -185,7 +188,9 @@ export const apply = (progress: Progress, event: JournalEvent): void => {
       return
     case "UnwindFinished": {
       const unwind = progress.unwinds?.get(event.scope)
-      if (unwind !== undefined) unwind.finished = true
+      if (unwind === undefined) return
+      unwind.finished = true
+      unwind.remaining = event.remaining
       return
     }
     case "TimerStarted":

@@ -56,6 +56,8 @@ export interface Journal {
   reasonOf(frame: Frame, cause: Cause.Cause<unknown>): Cause.Cause<unknown>
   /** Whether it is recorded that `frame` is undone, whatever becomes of it now. */
   isUndone(frame: Frame): boolean
+  /** Whether it is recorded that the undoing of `frame` has ended without this step. */
+  isLeft(frame: Frame, entry: Entry): boolean
   /** Called when the body of the outermost saga has ended, with the cause where it has failed. */
   bodyEnded(cause: Cause.Cause<unknown> | undefined): void
   /** Whether a compensation that fails waits for an operator: then it is told of time limits, and keeps them itself. */

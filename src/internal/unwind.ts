@@ -30,9 +30,11 @@ export const unwind = (frame: Frame, cause: Cause.Cause<unknown>): Effect.Effect
   const run = frame.run
   const unwinding = new Unwinding(run, cause, take(frame))
   const { entries } = unwinding
+  // A time limit that has passed before a crash is not to pass again.
+  const tried = run.journal === undefined ? entries : entries.filter((entry) => !run.journal!.isLeft(frame, entry))
   const started = record(run, { _tag: "UnwindStarted", frame, cause, pending: entries, at: unwinding.startedAt })
   // Whatever ends the plan, what it has not tried is accounted for.
-  const undone = Effect.flatMap(Effect.exit(runPlan(unwinding, plan(frame, entries), 0)), () => {
+  const undone = Effect.flatMap(Effect.exit(runPlan(unwinding, plan(frame, tried), 0)), () => {
     const { failures, remaining } = unwinding
     if (remaining.length > 0) run.hasRemaining = true
     const at = run.clock.currentTimeMillisUnsafe()

@@ -294,6 +294,38 @@ export const suite = (name: string, storage: StorageLayer): void => {
     }
 
     test(
+      "by the time limit for all of a nested saga leaves others, which are left after a crash, too",
+      Effect.gen(function*() {
+        const [ledger, gate] = [yield* makeLedger, yield* makeGate]
+        const hanging = Step.make("hanging", { action: () => Effect.void, compensate: () => Effect.never })
+        const nested = Effect.andThen(ledger.step("b"), Effect.andThen(hanging(), Effect.fail("inner"))).pipe(
+          Saga.transact({ name: "nested", unwindTimeout: "5 seconds" })
+        )
+        const definitions = Careless.toLayer(() =>
+          Effect.andThen(Effect.exit(nested), ledger.slow(gate.pass)).pipe(Effect.as(null))
+        )
+        const first = yield* start(definitions)
+        yield* first.use(Careless.start("1"))
+        yield* pass("5 seconds")
+        yield* gate.arrived
+        yield* first.crash
+        yield* gate.openToOthers
+
+        const second = yield* start(definitions)
+        yield* whileTimePasses(second.exit(Careless.await("Careless/1")))
+
+        assert.notInclude(ledger.lines, "undo b")
+        assert.deepStrictEqual((yield* second.story("Careless/1")).slice(3), [
+          "UnwindStarted nested",
+          "CompensationFailed nested/hanging",
+          "UnwindFinished nested",
+          "StepSucceeded slow",
+          "ExecutionCompleted"
+        ])
+      })
+    )
+
+    test(
       "by the time limit of a nested saga is written down as that where nobody waits for an operator",
       Effect.gen(function*() {
         const [ledger, gate] = [yield* makeLedger, yield* makeGate]
