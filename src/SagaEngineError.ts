@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { SagaStoreError } from "./SagaStoreError.ts"
 
 /**
  * There is no execution of this id: it was never started, or has been pruned.
@@ -154,7 +155,8 @@ export class NoEngine extends Schema.TaggedError<NoEngine>("effect-saga/SagaEngi
 }
 
 /**
- * The engine has given no answer for so long. What was asked is in the store, and may be done yet.
+ * It was asked, or that is not known, and no answer has come: it may be done yet. `millis` is for how long answers are waited
+ * for. `cause` is there where the store has failed before that time was over.
  *
  * @category errors
  * @since 0.1.0
@@ -164,13 +166,18 @@ export class Unanswered extends Schema.TaggedError<Unanswered>("effect-saga/Saga
   /** The step that it was about. */
   path: Schema.optionalKey(Schema.String),
   store: Schema.String,
-  millis: Schema.Number
+  millis: Schema.Number,
+  cause: Schema.optionalKey(SagaStoreError)
 }) {
   override get message(): string {
-    return `The engine of ${this.store} has not answered within ${this.millis / 1000} s. ` +
-      `What was asked${this.path === undefined ? "" : ` for "${this.path}"`} stays in the store, and is done when an ` +
-      `engine takes it. ` +
-      `Don't ask again before you have looked at "${this.execution}".`
+    const asked = `What was asked${this.path === undefined ? "" : ` for "${this.path}"`}`
+    const what = this.cause === undefined
+      ? `The engine of ${this.store} has not answered within ${
+        this.millis / 1000
+      } s. ${asked} may still be done, when an ` +
+        `engine finds it in the store.`
+      : `${this.cause.message} ${asked} may have come to it all the same, and may still be done.`
+    return `${what} Don't ask again before you have looked at "${this.execution}".`
   }
 }
 

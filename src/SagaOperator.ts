@@ -9,7 +9,8 @@
  * - What is read comes from the store at once, whether or not an engine runs.
  * - What is changed is asked of the engine that owns the store, as a request in the store, and done when it returns. It is
  *   done once, and written to the journal with the name of the operator and the reason. Where no engine runs, nothing is
- *   asked, and it fails with `NoEngine`.
+ *   asked, and it fails with `NoEngine`. Where it was asked, or that is not known, and no answer has come, it fails with
+ *   `Unanswered`: it may still be done, so look at the execution before you ask again.
  * - What a schema marks as `Redacted` is never shown: `{"~redacted": null}` stands in its place.
  * - Who watches or follows looks at the store five times a second, less often where looking takes long, and goes on after
  *   a store could not be read for a while.

@@ -3,10 +3,56 @@ import { Effect, type Stream } from "effect"
 import { SagaOperator, SagaStore } from "effect-saga"
 import { suite } from "./support/durable/sagaOperator.ts"
 import { memory, postgres, sqlite } from "./support/durable/storage.ts"
+import { started } from "./support/storeValues.ts"
 
 suite("in memory", memory)
 suite("in SQLite", sqlite)
 suite("in PostgreSQL", postgres)
+
+describe("a store that fails while it is asked", () => {
+  /** What a signal fails with whose request is written, or not, and then fails for this reason. */
+  const signalled = Effect.fnUntraced(
+    function*(isWritten: boolean, reason: SagaStore.SagaStoreError["reason"]) {
+      const store = yield* SagaStore.SagaStore
+      const { commit } = yield* store.acquire({ owner: "busy", standby: false })
+      yield* commit([started(1, { status: "Waiting" })])
+      const operator = yield* Effect.provideService(SagaOperator.make(), SagaStore.SagaStore, {
+        ...store,
+        ask: (requests) =>
+          Effect.andThen(
+            isWritten ? store.ask(requests) : Effect.void,
+            Effect.fail(new SagaStore.SagaStoreError({ reason }))
+          )
+      })
+      const [record] = yield* operator.list()
+      return yield* Effect.flip(operator.signal(record!.id, "approved", null))
+    },
+    Effect.scoped,
+    Effect.provide(SagaStore.layerMemory)
+  )
+
+  it.effect("may have been asked all the same, which is said", () =>
+    Effect.gen(function*() {
+      const gone = new SagaStore.Unavailable({ store: "The store", problem: "can't be reached", cause: undefined })
+
+      const error = yield* signalled(true, gone)
+
+      assert.deepInclude(error.reason, { _tag: "Unanswered", cause: new SagaStore.SagaStoreError({ reason: gone }) })
+      assert.match(
+        error.message,
+        /^The store is not available: .* What was asked may have come to it all the same, and may still be done\. Don't ask again before/
+      )
+    }))
+
+  it.effect("has not been asked where it refused to be", () =>
+    Effect.gen(function*() {
+      const denied = new SagaStore.AccessDenied({ store: "The store", missing: "right", detail: "INSERT is missing." })
+
+      const error = yield* signalled(false, denied)
+
+      assert.strictEqual(error.reason, denied)
+    }))
+})
 
 describe("options of an operator", () => {
   type Operator = SagaOperator.SagaOperator["Service"]

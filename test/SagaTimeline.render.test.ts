@@ -49,7 +49,8 @@ const withoutColors = (text: string): string =>
 
 const isCommand = (line: string): boolean => line.startsWith("  effect-saga ")
 
-const widthOf = (line: string): number => Array.from(line).length
+/* A character of Japanese takes two columns. */
+const widthOf = (line: string): number => line.replaceAll(/[\u3000-\u9fff]/g, "xx").length
 
 describe("the text of a timeline", () => {
   for (const [name, executions] of goldenJournals) {
@@ -83,7 +84,16 @@ describe("the text of a timeline", () => {
         parkedFor("a".repeat(200)),
         ["Skipped", { path: "a".repeat(200), operator: long, reason: long }]
       )
-      const all = [...Array.from(goldenJournals.values()).flat(), wide].flatMap(prefixesOf)
+      const room = "部屋".repeat(60)
+      const japanese = journal(
+        { payload: room, ...starting(room) },
+        succeeded(room, "車"),
+        failed("車", fail("満室", { message: "大阪のホテルは満室です。".repeat(20) })),
+        unwinding("", [room]),
+        parkedFor(room),
+        ["Skipped", { path: room, operator: room, reason: room }]
+      )
+      const all = [...Array.from(goldenJournals.values()).flat(), wide, japanese].flatMap(prefixesOf)
 
       for (const stored of all) {
         for (const line of render(stored, { width }).split("\n")) {
@@ -477,8 +487,17 @@ describe("hostile texts", () => {
     assert.isBelow(text.length, 150_000)
     assert.isBelow(text.split("\n").length, 1300)
     assert.include(text, "... 1995 more attempts: see effect-saga history Order/7\n")
-    assert.include(text, "... and 950 more")
+    assert.include(text, "... and 1901 more between these: see effect-saga history Order/7\n")
+    assert.include(text, "... and 950 more\n")
     assert.match(text, /payload {5}{"huge":"x+…$/m)
+  })
+
+  it("leave room for what became of a step whose name is long", () => {
+    const path = "a name of some length ".repeat(10).trimEnd()
+
+    const text = render(journal({}, succeeded(path), unwinding("", [path]), parkedFor(path)), { width: 80 })
+
+    assert.match(text, /^ {2}1 {2}a name .*…ome length {2}PARKED$/m)
   })
 
   it("are left out where an execution is undone in part, or parked, very often", () => {

@@ -67,7 +67,13 @@ describe("a decision on one execution", () => {
         outcome: "Ended",
         execution: yield* engine.get("Trip/1")
       })
-      assert.deepStrictEqual(JSON.parse(signalled.stdout), { v: 1, execution: "Visa/1", signal: "approved" })
+      assert.deepStrictEqual(JSON.parse(signalled.stdout), {
+        v: 1,
+        execution: "Visa/1",
+        signal: "approved",
+        outcome: "Ended",
+        status: "Completed"
+      })
     }))
 
   it.live("skip leaves it undone, and its history says why", () =>
@@ -152,6 +158,31 @@ describe("a decision on one execution", () => {
       assert.deepStrictEqual(yield* decisions("Visa/1"), [
         { event: "CancelRequested", by: "ada", why: "the traveller has called" }
       ])
+    }))
+
+  it.effect("cancel of what is cancelled already asks nobody, and says so", () =>
+    Effect.gen(function*() {
+      const filename = yield* Cli.seeded()
+
+      const ran = yield* Cli.run(["cancel", "Booking/46", "--wait", "0", "--db", filename])
+
+      assert.deepStrictEqual(ran, {
+        code: 0,
+        stdout: `Execution "Booking/46" is already cancelled, so nothing was asked.\n` +
+          `See effect-saga --db=${filename} show Booking/46\n`,
+        stderr: ""
+      })
+    }))
+
+  it.live("that was made is told where standard output has no room for it, on standard error", () =>
+    Effect.gen(function*() {
+      const { ended, filename } = yield* setting
+
+      const { code, stderr } = yield* Cli.run(["cancel", "Visa/1", "--db", filename], { full: ["stdout"] })
+
+      assert.strictEqual(yield* ended("Visa/1"), "Compensated")
+      assert.match(stderr, /^Execution "Visa\/1" is cancelled.*was cancelled and undone.*could not be written.*ENOSPC/s)
+      assert.strictEqual(code, 1)
     }))
 
   it.live("the operator is whoever runs it, where it does not say", () =>

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { checksOf, checkup, type Facts, size, unusable } from "../src/cli/doctor/checks.ts"
+import { diskOf } from "../src/cli/doctor/disk.ts"
 import { render } from "../src/cli/doctor/render.ts"
 import { type Check, Checkup } from "../src/cli/schemas.ts"
 import * as Cli from "./support/cli.ts"
@@ -195,5 +196,19 @@ describe("doctor", () => {
       const ran = yield* Cli.run(["doctor"])
 
       assert.strictEqual(ran.code, 2)
+    }))
+})
+
+describe("the disk of a file", () => {
+  it.effect("is told of one that is named by a link, with its log", () =>
+    Effect.gen(function*() {
+      const path = yield* folder
+      writeFileSync(join(path, "sagas.db"), "12345")
+      writeFileSync(join(path, "sagas.db-wal"), "1234567")
+      symlinkSync(join(path, "sagas.db"), join(path, "link.db"))
+
+      const disk = yield* diskOf(join(path, "link.db"))
+
+      assert.deepStrictEqual([disk?.file, disk?.log], [5, 7])
     }))
 })

@@ -75,6 +75,19 @@ describe("prune", () => {
     }))
 })
 
+describe("prune", () => {
+  it.effect("does not say of what somebody else has deleted that it stayed", () =>
+    Effect.gen(function*() {
+      const db = ["--db", yield* Cli.seeded()]
+      const args = ["prune", "--older-than", "1435m"]
+      const meanwhile = Cli.run([...db, ...args, "--status", "Completed", "--yes"])
+
+      const { stdout } = yield* Cli.run([...db, ...args], { columns: 80, answer: Effect.as(meanwhile, "y") })
+
+      assert.match(stdout, /Delete 2 executions.*Deleted 1 execution\.\n$/s)
+    }))
+})
+
 describe("export", () => {
   it.effect("writes an execution with its journal to standard output", () =>
     Effect.gen(function*() {

@@ -1,7 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Fiber, Schedule, Schema, Stream } from "effect"
 import { SagaEngine, SagaOperator, SagaStore } from "effect-saga"
+import { TestClock } from "effect/testing"
 import { decideMany } from "../src/cli/decisions/decideMany.ts"
 import { perform, type Request, type Result } from "../src/cli/decisions/many.ts"
 import { Counter } from "../src/cli/decisions/tally.ts"
@@ -10,6 +11,7 @@ import { idsIn, lineOf } from "../src/cli/input/ids.ts"
 import * as Output from "../src/cli/output.ts"
 import { DecidedMany } from "../src/cli/schemas.ts"
 import * as Cli from "./support/cli.ts"
+import { open } from "./support/sqliteFile.ts"
 
 const request: Request = {
   action: "skip",
@@ -48,7 +50,10 @@ const operatorThat = (skip: (id: string, path: string | undefined) => Effect.Eff
 
 const performed = Effect.fnUntraced(function*(operator: SagaOperator.SagaOperator["Service"], count: number) {
   const tally = new Counter()
-  const done = yield* perform(operator, request, targets(count), (result) => Effect.sync(() => tally.add(result)))
+  const done = yield* perform(operator, request, targets(count), {
+    onResult: (result) => Effect.sync(() => tally.add(result)),
+    onInterrupt: () => Effect.void
+  })
   return { ...done, tally }
 })
 
@@ -61,7 +66,7 @@ describe("when the engine goes away, a decision on many", () => {
           const index = asked++
           // It does 40, and dies with the others on their way.
           if (index < 40) return Effect.void
-          return index === 40 ? Effect.fail(noEngine) : Effect.andThen(Effect.yieldNow, Effect.fail(unanswered(id)))
+          return Effect.andThen(Effect.yieldNow, Effect.fail(index === 40 ? noEngine : unanswered(id)))
         })
       )
 
@@ -71,6 +76,7 @@ describe("when the engine goes away, a decision on many", () => {
       assert.strictEqual(results.length, 200)
       const { decisions, notAsked, unanswered: open } = tally
       assert.strictEqual(decisions, 40)
+      assert.isAbove(open, 0)
       // The one that found no engine has asked nobody.
       assert.deepStrictEqual([open, notAsked], [asked - 41, 200 - asked + 1])
       assert.strictEqual(
@@ -80,14 +86,73 @@ describe("when the engine goes away, a decision on many", () => {
       )
     }))
 
-  it.effect("says of what was on its way that it may still be done, where it is the store that is gone", () =>
+  it.effect("says that nothing was asked, where the store takes no requests", () =>
     Effect.gen(function*() {
       const operator = yield* operatorThat((id) => id === "Trip/0" ? Effect.fail(unavailable) : Effect.void)
 
-      const { error, results } = yield* performed(operator, 3)
+      const { error, results, tally } = yield* performed(operator, 3)
 
       assert.strictEqual(error, unavailable)
-      assert.deepStrictEqual(results.map(({ outcome }) => outcome._tag), ["Unanswered", "NotAsked", "NotAsked"])
+      assert.deepStrictEqual(results.map(({ outcome }) => outcome._tag), ["NotAsked", "NotAsked", "NotAsked"])
+      assert.match(Texts.stopped(tally, unavailable), /0 were done, and 3 were not asked\.$/)
+    }))
+})
+
+describe("a decision that is interrupted", () => {
+  /** What is printed by a command which is interrupted once it has asked an engine that does not answer. */
+  const interrupted = Effect.fnUntraced(function*(...args: ReadonlyArray<string>) {
+    const filename = yield* Cli.seeded()
+    const store = yield* open({ filename })
+    yield* store.acquire({ owner: "busy", standby: false })
+    let printed = ""
+    const running = yield* Effect.forkChild(
+      Cli.run([...args, "--db", filename], { onPrint: (text) => void (printed += text) })
+    )
+    yield* Effect.suspend(() => store.requests()).pipe(
+      Effect.repeat({ until: (requests) => requests.length > 0, schedule: Schedule.spaced("10 millis") }),
+      TestClock.withLive
+    )
+    yield* Fiber.interrupt(running)
+    return printed.replaceAll(filename, "sagas.db")
+  })
+
+  it.effect("on one says that it may still be done", () =>
+    Effect.gen(function*() {
+      const printed = yield* interrupted("retry", "Booking/42")
+
+      assert.strictEqual(
+        printed,
+        "Interrupted. It may have been asked, and may still be done: look at it before you ask again.\n" +
+          "See effect-saga --db=sagas.db show Booking/42\n"
+      )
+    }))
+
+  it.effect("on many says how far it had come", () =>
+    Effect.gen(function*() {
+      const printed = yield* interrupted("cancel", "Booking/44", "Booking/45", "Booking/41", "--yes")
+
+      assert.strictEqual(
+        printed,
+        "Interrupted. 0 were done, 1 was refused, 2 may still be done, and 0 were not asked. Before you ask again, look " +
+          "at those that may still be done.\n" +
+          "  effect-saga --db=sagas.db show Booking/44\n" +
+          "  effect-saga --db=sagas.db show Booking/45\n"
+      )
+    }))
+
+  it.effect("on many tells programs what became of each", () =>
+    Effect.gen(function*() {
+      const printed = yield* interrupted("cancel", "Booking/44", "Booking/41", "--yes", "--json")
+
+      const [, results, error] = /^(\{.*\n\})\n(\{.*\})\n$/s.exec(printed)!
+      assert.deepStrictEqual(
+        Schema.decodeUnknownSync(Schema.fromJsonString(DecidedMany))(results).results.map(({ error, outcome }) => [
+          outcome,
+          error?._tag
+        ]),
+        [["Unanswered", undefined], ["Refused", "AlreadyFinished"]]
+      )
+      assert.strictEqual(JSON.parse(error!).error._tag, "Interrupted")
     }))
 })
 
@@ -98,7 +163,10 @@ describe("a decision on many", () => {
       const operator = yield* operatorThat((_, path) => Effect.sync(() => void paths.push(path)))
       const [one] = targets(1)
 
-      yield* perform(operator, request, [one!, { ...one!, path: null }], () => Effect.void)
+      yield* perform(operator, request, [one!, { ...one!, path: null }], {
+        onResult: () => Effect.void,
+        onInterrupt: () => Effect.void
+      })
 
       assert.deepStrictEqual(paths, ["hotel", ""])
     }))
@@ -215,6 +283,18 @@ describe("a dry run", () => {
         "Transfer/7 Planned",
         `${Cli.oddId} NotApplicable`
       ])
+    }))
+
+  it.effect("takes an id that no store can have for one that is not there", () =>
+    Effect.gen(function*() {
+      const filename = yield* Cli.seeded()
+
+      const { code, stdout } = yield* Cli.run(["retry", "-", "--dry-run", "--db", filename], {
+        stdin: `Booking/4\0\n"Booking/\\ud800"\nBooking/42\n`
+      })
+
+      assert.match(stdout, /This would retry 1 execution\..*\n2 were refused/s)
+      assert.strictEqual(code, 1)
     }))
 
   it.effect("says which execution may be meant where there is none", () =>

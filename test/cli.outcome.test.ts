@@ -47,12 +47,16 @@ const outcomeOf = (decided: Outcome.Decided, wait: Duration.Input = "5 seconds")
 
 const store = Layer.provideMerge(SagaOperator.layer(), SagaStore.layerMemory)
 
-/** What is seen of a decision in a store that has this. */
+/** An engine that has the store until the scope closes. */
+const engine = Effect.flatMap(SagaStore.SagaStore, ({ acquire }) => acquire({ owner: "test", standby: false }))
+
+/** What is seen of a decision in a store that has this, and an engine. */
 const seen = (decided: Outcome.Decided, append: SagaStore.Append) =>
-  Effect.flatMap(
-    Effect.andThen(seed([append]), Effect.forkChild(outcomeOf(decided))),
-    inTime
-  ).pipe(Effect.provide(store))
+  Effect.gen(function*() {
+    const { commit } = yield* engine
+    yield* commit([append])
+    return yield* Effect.flatMap(Effect.forkChild(outcomeOf(decided)), inTime)
+  }).pipe(Effect.scoped, Effect.provide(store))
 
 describe("what became of a decision", () => {
   it.effect("is seen as soon as it has come to something", () =>
@@ -64,10 +68,7 @@ describe("what became of a decision", () => {
 
       const { events, record } = booking(Compensated, ...parked, retried, ...undone, ...ended)
       yield* Effect.scoped(Effect.gen(function*() {
-        const { commit } = yield* Effect.flatMap(
-          SagaStore.SagaStore,
-          ({ acquire }) => acquire({ owner: "test", standby: false })
-        )
+        const { commit } = yield* engine
         yield* commit([{ key: 1, record, firstSequence: 8, events: events.slice(7) }])
       }))
       yield* TestClock.adjust("200 millis")
@@ -78,7 +79,8 @@ describe("what became of a decision", () => {
 
   it.effect("is not waited for longer than was said", () =>
     Effect.gen(function*() {
-      yield* seed([booking(Compensating, ...parked, retried)])
+      const { commit } = yield* engine
+      yield* commit([booking(Compensating, ...parked, retried)])
       const looking = yield* Effect.forkChild(outcomeOf(retry, "3 seconds"))
 
       yield* TestClock.adjust("2999 millis")
@@ -88,7 +90,37 @@ describe("what became of a decision", () => {
       assert.strictEqual((yield* Fiber.join(looking))._tag, "GoesOn")
     }).pipe(Effect.provide(store)))
 
+  it.effect("is not waited for in vain where no engine runs any more", () =>
+    Effect.gen(function*() {
+      yield* seed([booking(Compensating, ...parked, retried)])
+
+      const outcome = yield* Effect.flatMap(Effect.forkChild(outcomeOf(retry)), inTime)
+
+      assert.strictEqual(
+        became("effect-saga", outcome),
+        "No engine runs on the store any more, so nothing comes of it until the service is started. " +
+          "To see it then: effect-saga watch Booking/42\nSee effect-saga show Booking/42"
+      )
+    }).pipe(Effect.provide(store)))
+
   const cancelled: Timeline.Written = ["CancelRequested", { operator: "ada" }]
+  const cancel: Outcome.Decided = { ...retry, decision: "cancel" }
+  const signal: Outcome.Decided = { ...retry, decision: "signal", signal: "approved" }
+  const received: Timeline.Written = ["SignalReceived", { name: "approved", value: null, operator: "ada" }]
+  const awaited: ReadonlyArray<Timeline.Written> = [
+    Timeline.succeeded("flight", "hotel"),
+    ["SignalAwaited", { path: "approval", name: "approved" }]
+  ]
+  const consumed = (signal: number): Timeline.Written => [
+    "SignalConsumed",
+    { path: "approval", after: 0, name: "approved", signal, value: null }
+  ]
+  const NotRegistered = { status: "Parked", reason: `No definition "Booking" is registered.` } as const
+  const Waiting = { status: "Waiting" } as const
+  const notRegistered: Timeline.Written = [
+    "Parked",
+    { kind: "NotRegistered", path: "", steps: [], attempt: 0, reason: NotRegistered.reason, cause: null }
+  ]
   const cases: ReadonlyArray<readonly [string, Outcome.Outcome["_tag"], Outcome.Decided, SagaStore.Append]> = [
     ["a retry that succeeded", "Ended", retry, booking(Compensated, ...parked, retried, ...undone, ...ended)],
     [
@@ -133,6 +165,70 @@ describe("what became of a decision", () => {
       { ...retry, decision: "cancel" },
       booking({ ...Parked, cancelled: true }, ...parked, cancelled)
     ],
+    [
+      "a retry of one step of two that goes on, while another one has failed again",
+      "GoesOn",
+      { ...retry, path: "hotel" },
+      booking(
+        OtherParked,
+        ...parkedTwice,
+        retried,
+        ["Retried", { path: "flight", operator: "grace" }],
+        Timeline.parkedFor("flight")
+      )
+    ],
+    [
+      "a retry of one step of two that succeeded, while another one has failed again",
+      "StillParked",
+      { ...retry, path: "hotel" },
+      booking(
+        OtherParked,
+        ...parkedTwice,
+        retried,
+        ["Retried", { path: "flight", operator: "grace" }],
+        Timeline.parkedFor("flight"),
+        Timeline.compensated("hotel")
+      )
+    ],
+    [
+      "a cancellation of what waits for its code",
+      "StillParked",
+      cancel,
+      booking({ ...NotRegistered, cancelled: true }, Timeline.succeeded("flight"), notRegistered, cancelled)
+    ],
+    [
+      "a cancellation that can't be undone",
+      "ParkedAgain",
+      cancel,
+      booking(
+        { ...Parked, cancelled: true },
+        Timeline.succeeded("flight", "hotel"),
+        Timeline.succeeded("hotel"),
+        cancelled,
+        Timeline.unwinding("", ["hotel", "flight"], Timeline.interrupt),
+        Timeline.parkedFor("hotel")
+      )
+    ],
+    ["a signal that it waits for", "GoesOn", signal, booking(Waiting, ...awaited, received)],
+    [
+      "a signal after which it waits for something else",
+      "Waits",
+      signal,
+      booking(
+        Waiting,
+        ...awaited,
+        received,
+        consumed(4),
+        ["SignalAwaited", { path: "payment", name: "paid" }]
+      )
+    ],
+    [
+      "a signal that it does not wait for",
+      "Kept",
+      signal,
+      booking({ status: "Running" }, ...awaited, received, consumed(4), received)
+    ],
+    ["a signal that it waited for", "Ended", signal, booking(Compensated, ...awaited, received, consumed(4), ...ended)],
     [
       "a cancellation of what runs",
       "GoesOn",

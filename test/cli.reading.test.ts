@@ -5,6 +5,7 @@ import * as Schemas from "../src/cli/schemas.ts"
 import { execution, executions, golden, oddId, run, seeded, transcripts } from "./support/cli.ts"
 import { expectGolden } from "./support/golden.ts"
 import { open } from "./support/sqliteFile.ts"
+import { succeeded } from "./support/timeline.ts"
 
 /** What these commands print is as in the golden file of this name. */
 const shows = (
@@ -176,13 +177,30 @@ describe("show", () => {
 })
 
 describe("show", () => {
-  it.effect("says of what is parked that no engine runs, and nothing where one does", () =>
+  it.effect("says that a child for which it waits is parked", () =>
+    Effect.gen(function*() {
+      const filename = yield* seeded([
+        ...executions,
+        execution(20, "Tour/1", { status: "Waiting", definition: "Tour" }, [
+          "ChildStarted",
+          { path: "Booking", after: 0, child: "Booking/42" }
+        ])
+      ])
+
+      const { stderr, stdout } = yield* run(["show", "Tour/1", "--db", filename])
+
+      assert.include(stdout, "It goes on when child \"Booking/42\" has ended.")
+      assert.match(stderr, /^It waits for its child Booking\/42, which is parked until an operator decides\.$/m)
+    }))
+
+  it.effect("says of what has not ended that no engine runs, and nothing where one does", () =>
     Effect.gen(function*() {
       const filename = yield* seeded()
       const show = (id: string) => Effect.map(run(["show", id, "--db", filename]), ({ stderr }) => stderr)
 
       assert.match(yield* show("Booking/42"), /^No engine runs on this store now,/)
-      assert.strictEqual(yield* show("Booking/44"), "")
+      assert.match(yield* show("Booking/44"), /^No engine runs on this store now,/)
+      assert.strictEqual(yield* show("Booking/41"), "")
       const store = yield* open({ filename })
       yield* store.acquire({ owner: "engine", standby: false })
       assert.strictEqual(yield* show("Booking/42"), "")
@@ -225,6 +243,26 @@ describe("history", () => {
 
   it.effect("fits a terminal, with colours", () =>
     shows("history-terminal", [["history", "Booking/42"]], { columns: 90 }))
+
+  it.effect("says who has decided and why in full, and of the rest what fits, but a bit where next to nothing does", () =>
+    Effect.gen(function*() {
+      const reason = "He has called, and wants another room. ".repeat(30)
+      const filename = yield* seeded([
+        execution(
+          1,
+          "Booking/1",
+          { status: "Running" },
+          succeeded("flight", "hotel"),
+          ["CancelRequested", { operator: "ada", reason }]
+        )
+      ])
+
+      const { stdout } = yield* run(["history", "Booking/1", "--no-color", "--db", filename], { columns: 40 })
+
+      const [, step, cancelled] = stdout.split("\n")
+      assert.include(cancelled, `operator="ada" reason="${reason}"`)
+      assert.match(step!, /StepSucceeded {10}flight {2}value="v…$/)
+    }))
 
   it.effect("prints the events with --json", () =>
     Effect.gen(function*() {

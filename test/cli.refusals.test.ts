@@ -145,6 +145,15 @@ describe("a command that can't be done changes nothing, and says why:", () => {
       )
     }))
 
+  it.effect("that there is no room for what is said of it", () =>
+    Effect.gen(function*() {
+      const filename = yield* Cli.seeded()
+
+      const { code } = yield* Cli.run(["show", "Booking/none", "--db", filename], { full: ["stdout", "stderr"] })
+
+      assert.strictEqual(code, 3)
+    }))
+
   it.live("that there is no such file", () =>
     Effect.gen(function*() {
       const filename = join(yield* temporary, "sagas.db")

@@ -117,6 +117,9 @@ describe("a wrong command line", () => {
         ["watch", "Booking/42", "--parked"],
         ["stats", "--window", "0s"],
         ["list", "--schema", "sagas"],
+        ["list", "--schema", "two words", "--db", "postgres://localhost/sagas"],
+        ["signal", "Visa/1", "approved", "@/"],
+        ["signal", "Visa/1", "approved", "@/dev/null/value.json"],
         ["list", "\u001b[31m"]
       ])
 
@@ -136,12 +139,44 @@ describe("a wrong command line", () => {
 
   it.effect("is an error in JSON with --json", () =>
     Effect.gen(function*() {
-      for (const args of [["list", "--json"], ["list", "--bogus", "--json"], ["--json", "lst"]]) {
+      const withJson = [["list", "--json"], ["list", "--bogus", "--json"], ["--json", "lst"]]
+      const withValue = ["true", "yes", "on", "1", "y"].map((value) => ["list", `--json=${value}`])
+      for (const args of [...withJson, ...withValue]) {
         const { code, stderr, stdout } = yield* run(args)
 
         assert.deepStrictEqual([code, stdout], [2, ""])
         assert.strictEqual(Schema.decodeUnknownSync(Failed)(JSON.parse(stderr)).error._tag, "Usage")
       }
+      assert.match((yield* run(["list", "--json=no"])).stderr, /^Which store\?/)
+    }))
+})
+
+describe("what is read", () => {
+  const latin1 = Buffer.from(`"Zo\u00eb"`, "latin1")
+  const withMark = Buffer.from("\ufeff[1]")
+
+  it.effect("has to be UTF-8, so that what is stored is what was given", () =>
+    Effect.gen(function*() {
+      const path = yield* folder
+      const named = (name: string, bytes: Uint8Array) => {
+        writeFileSync(join(path, name), bytes)
+        return `@${join(path, name)}`
+      }
+      const args = (value: string) => ["signal", "Visa/1", "approved", value, "--db", join(path, "none.db")]
+
+      const refused = [
+        yield* run(args("-"), { stdin: latin1 }),
+        yield* run(args(named("latin1.json", latin1))),
+        yield* run(["retry", "-", "--yes", "--db", join(path, "none.db")], { stdin: latin1 })
+      ]
+      const taken = [yield* run(args("-"), { stdin: withMark }), yield* run(args(named("marked.json", withMark)))]
+
+      for (const { code, stderr } of refused) {
+        assert.strictEqual(code, 2)
+        assert.match(stderr, /is no text in UTF-8: convert it, as with iconv -f LATIN1 -t UTF-8\.\n/)
+      }
+      // It is the store that is missing.
+      assert.deepStrictEqual(taken.map(({ code }) => code), [1, 1])
     }))
 })
 

@@ -94,6 +94,13 @@ describe("watch", () => {
       yield* Effect.promise(() => expectGolden(golden("watch-terminal"), text))
     }))
 
+  it.effect("does not cut an id in a terminal that is too narrow for it", () =>
+    Effect.gen(function*() {
+      const text = yield* watching(["--parked", "--no-color"], 40)
+
+      assert.match(text, /^2026-01-06T09:02:00Z {2}Parked {8}Booking\/50 {2}Step "hotel" co…$/m)
+    }))
+
   it.effect("prints JSON in lines", () =>
     Effect.gen(function*() {
       const changes = decoded(Schemas.Changed, yield* watching(["--json"]))

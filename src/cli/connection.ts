@@ -55,7 +55,7 @@ const postgres = Effect.fnUntraced(function*(url: Redacted.Redacted, schema: str
 const isMissingModule = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"
 
-/* What a store says of wrong options names the function that has them. */
+/* What a store says of wrong options names the function that has them, and then the option. */
 const checked = <A>(layer: () => A): Effect.Effect<A, Failure.Failure> =>
   Effect.try({
     try: layer,
@@ -63,10 +63,13 @@ const checked = <A>(layer: () => A): Effect.Effect<A, Failure.Failure> =>
   }).pipe(
     Effect.catch((error) =>
       error instanceof RangeError
-        ? Effect.fail(Failure.usage(`--db can't be used: ${error.message.replace(/^\w+\.\w+: /, "")}.`))
+        ? Effect.fail(wrongOption(error.message.replace(/^\w+\.\w+: /, "")))
         : Effect.die(error)
     )
   )
+
+const wrongOption = (message: string): Failure.Failure =>
+  Failure.usage(message.startsWith("schema ") ? `--${escaped(message)}.` : `--db can't be used: ${message}.`)
 
 /** Layer of the operator of the store that `--db` names. */
 export const operator = SagaOperator.layer().pipe(Layer.provideMerge(store))

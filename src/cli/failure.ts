@@ -40,7 +40,8 @@ export const fromError = (error: unknown): Failure | undefined => {
 
 /** What is said of an error, and what the system said where a store can't be reached. */
 export const messageOf = ({ message, reason }: SagaStoreError | SagaEngineError): string => {
-  const said = reason._tag === "Unavailable" ? systemSays(reason.cause) : undefined
+  const why = reason._tag === "Unanswered" ? reason.cause?.reason : reason
+  const said = why?._tag === "Unavailable" ? systemSays(why.cause) : undefined
   return `${shown(message)}${said === undefined ? "" : ` The system says: ${said}.`}`
 }
 
@@ -53,6 +54,14 @@ const systemSays = (cause: unknown): string | undefined => {
 
 /** Without what a terminal would obey: names of users are in messages of errors. */
 export const shown = (message: string): string => message.split("\n").map(escaped).join("\n")
+
+/** Has what runs say where it stands when it is interrupted. The process ends with 130 all the same. */
+export const onInterrupt = (message: () => string) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.onInterrupt(self, () => interrupted(message()))
+
+/** Says, where a command was interrupted, how far it had come. */
+export const interrupted = (message: string) =>
+  Effect.asVoid(Effect.suspend(() => report(failed("Interrupted", message))))
 
 /** Prints a failure on standard error, and returns its code. */
 export const report = Effect.fnUntraced(function*({ code, kind, message }: Failure) {

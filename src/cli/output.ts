@@ -32,10 +32,15 @@ export class Output extends Context.Service<Output, {
   readonly error: (text: string) => Effect.Effect<void>
   /** As `record`, on standard error. */
   readonly errorDocument: <S extends Encodable>(schema: S, value: S["Type"]) => Effect.Effect<void>
-  /** From now on, that nobody reads the results ends nothing: what is done, and the code it ends with, matter besides. */
+  /** From now on, that the results can't be written ends nothing: what is done, and the code it ends with, matter besides. */
   readonly workOn: Effect.Effect<void>
   /** Ends the command, as its output can't be written, unless it works on. */
   readonly lost: (error: NotWritten) => Effect.Effect<never>
+  /**
+   * Where a command has worked on, and somebody wanted to have results that could not be written, prints them on standard
+   * error, and returns why they could not.
+   */
+  readonly rescue: Effect.Effect<NotWritten | undefined>
 }>()("effect-saga/cli/Output") {}
 
 /** The defect that the output can't be written any more, so that there is no use in going on. */
@@ -69,15 +74,26 @@ export const make = Effect.fnUntraced(function*(options: {
   const colors = options.colors && canColor
 
   let worksOn = false
+  let unwritten: NotWritten | undefined
+  // That it was not written may be known much later.
+  const written: Array<string> = []
 
-  const write = (sink: ReturnType<typeof stdio.stdout>, isNeeded: () => boolean) => (text: string) =>
-    Effect.catch(Stream.run(Stream.succeed(`${text}\n`), sink), ({ reason: { cause } }) => {
-      const error = new NotWritten(cause)
-      return error.isClosed && !isNeeded() ? Effect.void : Effect.die(error)
+  const write = (sink: ReturnType<typeof stdio.stdout>, text: string) => Stream.run(Stream.succeed(`${text}\n`), sink)
+
+  const text = (text: string) =>
+    Effect.suspend(() => {
+      if (worksOn) written.push(text)
+      return Effect.catch(write(stdio.stdout(), text), ({ reason: { cause } }) => {
+        const error = new NotWritten(cause)
+        return worksOn ? keep(error) : Effect.die(error)
+      })
     })
-  const text = write(stdio.stdout(), () => !worksOn)
-  // Nobody has to read messages: the code tells too.
-  const error = write(stdio.stderr(), () => false)
+  const keep = (error: NotWritten) =>
+    Effect.sync(() => {
+      if (!error.isClosed) unwritten ??= error
+    })
+  // Nobody has to read messages, and there is nowhere to say that they could not be written: the code tells too.
+  const error = (text: string) => Effect.ignore(write(stdio.stderr(), text))
 
   return Output.of({
     json: options.json,
@@ -95,7 +111,10 @@ export const make = Effect.fnUntraced(function*(options: {
     workOn: Effect.sync(() => {
       worksOn = true
     }),
-    lost: (error) => Effect.suspend(() => error.isClosed && worksOn ? Effect.never : Effect.die(error))
+    lost: (error) => Effect.suspend(() => worksOn ? Effect.andThen(keep(error), Effect.never) : Effect.die(error)),
+    rescue: Effect.suspend(() =>
+      unwritten === undefined ? Effect.undefined : Effect.as(error(written.join("\n")), unwritten)
+    )
   })
 })
 

@@ -38,6 +38,15 @@ export const run = Effect.fnUntraced(function*(
     Effect.exit,
     Effect.provideService(Output.Output, output)
   )
+  const lost = yield* output.rescue
+  const code = yield* Effect.provideService(codeOf(exit), Output.Output, output)
+  if (lost === undefined) return code
+  yield* Effect.provideService(Failure.report(Failure.failed("NotWritten", lost.message)), Output.Output, output)
+  return code === 0 ? 1 : code
+}, Effect.provide([TerminalCapabilities.layer, Logger.layer([])]))
+
+/* Says why it failed, and returns the code to exit with. */
+const codeOf = Effect.fnUntraced(function*(exit: Exit.Exit<unknown, unknown>) {
   if (Exit.isSuccess(exit)) return 0
   if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
   const error = Cause.squash(exit.cause)
@@ -46,8 +55,8 @@ export const run = Effect.fnUntraced(function*(
   const failure = Failure.fromError(error) ??
     (error instanceof Output.NotWritten ? Failure.failed("NotWritten", error.message) : undefined) ??
     Failure.failed("Defect", `This should not have happened, please report it:\n${Cause.pretty(exit.cause)}`)
-  return yield* Effect.provideService(Failure.report(failure), Output.Output, output)
-}, Effect.provide([TerminalCapabilities.layer, Logger.layer([])]))
+  return yield* Failure.report(failure)
+})
 
 const config = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
 
@@ -100,7 +109,9 @@ const unwritten = Effect.callback<Output.NotWritten>((resume) => {
 })
 
 /** Runs the command line of this process. */
-export const main = (): void =>
+export const main = (): void => {
+  // Whether or not messages can be written, the command goes on, and so does its code.
+  process.stderr.on("error", () => {})
   Effect.flatMap(Stdio.Stdio, (stdio) => stdio.args).pipe(
     Effect.flatMap((args) => run(args, unwritten)),
     Effect.provide(NodeServices.layer),
@@ -110,3 +121,4 @@ export const main = (): void =>
         onExit(Exit.isSuccess(exit) ? exit.value as number : Cause.hasInterruptsOnly(exit.cause) ? 130 : 1)
     })
   )
+}

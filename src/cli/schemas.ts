@@ -51,7 +51,7 @@ export const Stats = Schema.Struct({
 })
 
 /** What became of a decision, as far as that is known. */
-export const Outcome = Schema.Literals(["Ended", "ParkedAgain", "StillParked", "GoesOn"])
+export const Outcome = Schema.Literals(["Ended", "ParkedAgain", "StillParked", "Waits", "Kept", "GoesOn", "Stalled"])
 
 /** Of a decision on one execution. */
 export const Decided = Schema.Struct({
@@ -68,7 +68,10 @@ export const Decided = Schema.Struct({
 export const Result = Schema.Struct({
   execution: Schema.String,
   path: Schema.NullOr(Schema.String),
-  /** `Planned` in a dry run. What was not answered may still be done; `NotAsked`: no engine was there any more. */
+  /**
+   * `Planned` in a dry run. What was not answered may still be done; `NotAsked`: no engine was there any more, or the command
+   * was interrupted.
+   */
   outcome: Schema.Literals(["Planned", "Done", "Refused", "Unanswered", "NotAsked"]),
   /** Why it was refused, or not answered. */
   error: Schema.NullOr(Schema.Struct({ _tag: Schema.String, message: Schema.String }))
@@ -86,7 +89,11 @@ export const DecidedMany = Schema.Struct({
 export const Signalled = Schema.Struct({
   v: Schema.Literal(1),
   execution: Schema.String,
-  signal: Schema.String
+  signal: Schema.String,
+  /** `Kept`: it does not wait for it yet; `Waits`: it has taken it, and waits for something else. */
+  outcome: Outcome,
+  /** Of the execution then. */
+  status: Status
 })
 
 /** What a check of `doctor` found. */

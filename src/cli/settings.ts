@@ -32,8 +32,13 @@ export const NoColor = toggle("no-color", "Print without colours, as NO_COLOR do
 
 export const all = [Database, SchemaName, Json, NoColor] as const
 
-/** Whether a flag without a value is among the arguments. */
+/** Whether a toggle is among the arguments, which are not parsed: what is wrong with them is told as it says. */
 export const isGiven = (args: ReadonlyArray<string>, flag: string): boolean => {
   const end = args.indexOf("--")
-  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === `--${flag}` || arg === `--${flag}=true`)
+  return (end < 0 ? args : args.slice(0, end)).some((arg) =>
+    arg === `--${flag}` || (arg.startsWith(`--${flag}=`) && truths.has(arg.slice(flag.length + 3)))
+  )
 }
+
+/* All that `Flag.Boolean` takes for true. */
+const truths = new Set(["true", "yes", "on", "1", "y"])

@@ -38,8 +38,8 @@ export interface BulkResult {
   /** The step that it is parked for; `null` where it is not one step. */
   readonly path: string | null
   /**
-   * `Planned` in a dry run, or `Refused` where that can be seen already; else `Refused` also where it was not answered in
-   * time, as `error` says then.
+   * `Planned` in a dry run, or `Refused` where that can be seen already; else `Refused` also where it was not answered, and
+   * may still be done, as `error` says then.
    */
   readonly outcome:
     | { readonly _tag: "Planned" }

@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { NoEngine, SagaEngineError, Unanswered } from "../SagaEngineError.ts"
-import type { SagaStoreError } from "../SagaStoreError.ts"
+import { isUnknown, type SagaStoreError } from "../SagaStoreError.ts"
 import type { Refusal } from "./decisions.ts"
 import { decodeEvents, progressOf } from "./journalText.ts"
 import { accepted, found, refuse } from "./refuse.ts"
@@ -16,7 +16,8 @@ export const isBeingUndone = ({ events }: StoredExecution): boolean =>
 
 /*
  * What is asked of an engine. Nobody is asked where nobody listens, so that nothing is done hours later that somebody
- * wanted now. What was asked, and not answered in time, stays in the store, and may still be done.
+ * wanted now. What was asked, or may have been, and was not answered, may still be done: it fails with `Unanswered`. So
+ * where it fails with an error of the store, nothing was asked.
  */
 export class Commands {
   private readonly store: SagaStore["Service"]
@@ -62,19 +63,30 @@ export class Commands {
     asking: Effect.Effect<Refusal | undefined, SagaStoreError>,
     path?: string
   ): Effect.Effect<void, SagaStoreError | SagaEngineError> {
-    return Effect.timeoutOrElse(accepted(id, asking), {
-      duration: this.answerTimeout,
-      orElse: () =>
-        Effect.fail(
-          new SagaEngineError({
-            reason: new Unanswered({
-              execution: id,
-              ...(path === undefined ? undefined : { path }),
-              store: this.store.name,
-              millis: Duration.toMillis(this.answerTimeout)
-            })
+    const unanswered = (cause?: SagaStoreError) =>
+      Effect.fail(
+        new SagaEngineError({
+          reason: new Unanswered({
+            execution: id,
+            ...(path === undefined ? undefined : { path }),
+            store: this.store.name,
+            millis: Duration.toMillis(this.answerTimeout),
+            ...(cause === undefined ? undefined : { cause })
           })
-        )
-    })
+        })
+      )
+    return accepted(id, asking).pipe(
+      Effect.catchTag(
+        "SagaStoreError",
+        (error): Effect.Effect<never, SagaStoreError | SagaEngineError> =>
+          isNotAsked(error) ? Effect.fail(error) : unanswered(error)
+      ),
+      Effect.timeoutOrElse({ duration: this.answerTimeout, orElse: () => unanswered() })
+    )
   }
 }
+
+/* A request that a store refuses is not in it. Anything else may as well be about the answer. */
+const isNotAsked = ({ reason }: SagaStoreError): boolean =>
+  reason._tag === "AccessDenied" ||
+  (reason._tag === "Unavailable" && reason.problem !== "closed" && !isUnknown(reason))

@@ -48,6 +48,8 @@ const watching = (store: SagaStore["Service"]) =>
     /* The last change of each execution that may be read again. */
     const known = new Map<number, { readonly updatedAt: number; readonly change: string }>()
     let newest = clock.currentTimeMillisUnsafe()
+    /* When the last look began that came to its end. */
+    let looked = newest
 
     const take = (read: ReadonlyArray<ExecutionRecord>): ReadonlyArray<ExecutionRecord> => {
       const changed = read.filter((record) => {
@@ -61,10 +63,22 @@ const watching = (store: SagaStore["Service"]) =>
       for (const [key, { updatedAt }] of known) if (updatedAt < from) known.delete(key)
       return changed
     }
-    // What has a time to come does not keep the rest from being seen.
-    const start = () => Math.min(newest, clock.currentTimeMillisUnsafe()) - overlap
+    // What has a time to come does not keep the rest from being seen. Where nothing has changed for long, only what is later
+    // than the newest may still be written, however long its writing was held up.
+    const start = () =>
+      Math.max(
+        Math.min(newest, clock.currentTimeMillisUnsafe()) - overlap,
+        Math.min(newest, looked - 2 * overlap)
+      )
 
-    const look = Effect.suspend(() => Effect.map(changedFrom(store, start()), take))
+    const look = Effect.suspend(() => {
+      const begun = clock.currentTimeMillisUnsafe()
+      return Effect.map(changedFrom(store, start()), (read) => {
+        const changed = take(read)
+        looked = begun
+        return changed
+      })
+    })
     return Effect.map(
       Effect.timed(look),
       ([first]) => {

@@ -16,7 +16,7 @@ export const forwardSection = (context: Context): ReadonlyArray<Line> => {
   return [
     line(["bold", "What happened"]),
     ...(entries.length === 0 ? [line(["dim", "  No step has started."])] : table(rows, context)),
-    ...more(left)
+    ...more(left, context)
   ]
 }
 

@@ -185,6 +185,14 @@ class Draft {
       case "Resumed":
         entries.push({ _tag: "Resumption", ...head })
         return
+      case "ExecutionCompleted":
+      case "ExecutionCompensated":
+      case "ExecutionFailed":
+        // Forked fibers may have waited for something still.
+        for (const wait of [...this.timers.values(), ...this.waits.values(), ...this.children.values()]) {
+          if (wait.endedAt === null) end<"Interrupted">(wait, "Interrupted", event.at)
+        }
+        return
       default:
         return
     }

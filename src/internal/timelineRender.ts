@@ -10,6 +10,7 @@ import {
   instant,
   type Line,
   line,
+  minWidth,
   paint,
   shellWord,
   type Span,
@@ -28,7 +29,6 @@ export interface Options {
   readonly program: string
 }
 
-const minWidth = 72
 const maxName = 200
 const maxParked = 20
 
@@ -66,7 +66,7 @@ const head = (context: Context): ReadonlyArray<Line> => {
         fact("started", instant(startedAt))
       ]),
     fact("definition", `${definition}, version ${version}`),
-    ...(parent === null ? [] : [fact("parent", parent)]),
+    ...(parent === null ? [] : [wholeLine(...factSpans("parent", parent))]),
     ...waitsFor(context).map((text) => fact("waits for", text)),
     fact("payload", payload._tag === "Redacted" ? "left out" : storedText(payload, width) ?? "null"),
     ...resultFacts(timeline, width)
@@ -159,7 +159,12 @@ const ago = (at: number, now: number): string => `${instant(at)}, ${duration(Mat
 
 const labelWidth = 14
 
-const fact = (label: string, text: string): Line => line(["dim", `  ${label}`.padEnd(labelWidth)], ["plain", text])
+const fact = (label: string, text: string): Line => line(...factSpans(label, text))
+
+const factSpans = (label: string, text: string): ReadonlyArray<Span> => [
+  ["dim", `  ${label}`.padEnd(labelWidth)],
+  ["plain", text]
+]
 
 const wrapped = (label: string, text: string, width: number): ReadonlyArray<Line> =>
   hanging([["dim", `  ${label}`.padEnd(labelWidth)]], text, width, 8)
@@ -244,6 +249,10 @@ const actionSection = (context: Context): ReadonlyArray<Line> => {
     ]),
     ...(parked.length > maxParked ? text(`... and ${parked.length - maxParked} more that it is parked for.`) : []),
     ...actions.flatMap(shown),
+    ...(endedAt === null ? awaitedSignals(timeline).slice(0, maxParked) : []).flatMap((signal) => [
+      wholeLine(["cyan", `  ${signalCommand(program, id, signal)}`]),
+      ...hanging([["plain", "      "]], "Sends what it waits for: the JSON of a value of this signal.", width, 6)
+    ]),
     ...runningChildren(timeline).flatMap((child) => [
       wholeLine(["cyan", `  ${commandLine(program, "show", child)}`]),
       ...hanging([["plain", "      "]], "Shows the child that it waits for.", width, 6)
@@ -251,22 +260,33 @@ const actionSection = (context: Context): ReadonlyArray<Line> => {
   ]
 }
 
+const signalCommand = (program: string, id: string, signal: string): string => {
+  const words = [shellWord(id), shellWord(signal), "'<JSON>'"]
+  return [program, "signal", ...([id, signal].some((word) => word.startsWith("-")) ? ["--"] : []), ...words].join(" ")
+}
+
 /* Timers fire on time, where there is somebody to see to them. */
 const patience = 10_000
 
-const goesOn = ({ now, timeline: { entries } }: Context): string => {
+const goesOn = ({ now, timeline }: Context): string => {
+  const { entries } = timeline
   const isOverdue = entries.some((entry) =>
     (entry._tag === "Timer" && entry.state === "Waiting" && now - entry.dueAt > patience) ||
     (entry._tag === "Step" && entry.retryAt !== null && now - entry.retryAt > patience)
   )
   if (isOverdue) return "Something is overdue: look whether an engine is running, and can write to its store."
-  const signals = entries.flatMap((entry) =>
-    entry._tag === "SignalWait" && entry.state === "Waiting" ? [entry.signal] : []
-  )
-  return signals.length === 0
+  const signals = awaitedSignals(timeline)
+  if (signals.length > 0) return `It goes on when it gets signal ${named(signals)}.`
+  const children = runningChildren(timeline)
+  return children.length === 0
     ? "Nothing has to be done: it goes on by itself."
-    : `It goes on when it gets signal ${named(signals)}.`
+    : `It goes on when child ${named(children)} has ended.`
 }
+
+const awaitedSignals = ({ entries }: Model.SagaTimeline): ReadonlyArray<string> =>
+  Array.from(
+    new Set(entries.flatMap((entry) => entry._tag === "SignalWait" && entry.state === "Waiting" ? [entry.signal] : []))
+  )
 
 const runningChildren = ({ entries, execution }: Model.SagaTimeline): ReadonlyArray<string> =>
   execution.endedAt !== null

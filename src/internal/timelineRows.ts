@@ -1,3 +1,4 @@
+import { lengthOf } from "./columns.ts"
 import { causeLines, causeSummary, storedText } from "./timelineFailure.ts"
 import type * as Model from "./timelineModel.ts"
 import {
@@ -6,7 +7,6 @@ import {
   cutMiddle,
   duration,
   instant,
-  lengthOf,
   type Line,
   line,
   type Style,
@@ -59,8 +59,15 @@ const isTrouble = (entry: { readonly _tag: string; readonly state?: string }): b
 
 const quiet = new Set(["Succeeded", "Committed", "NoCompensation", "Compensated", "Fired", "Consumed", "Completed"])
 
-export const more = (count: number): ReadonlyArray<Line> =>
-  count === 0 ? [] : [line(["dim", `  ... and ${count} more that are not shown`])]
+export const more = (count: number, { program, timeline }: Context): ReadonlyArray<Line> =>
+  count === 0
+    ? []
+    : [
+      wholeLine([
+        "dim",
+        `  ... and ${count} more between these: see ${commandLine(program, "history", timeline.execution.id)}`
+      ])
+    ]
 
 export const rowOf = (entry: Placed, context: Context): Row => {
   const { now, width } = context

@@ -1,4 +1,5 @@
 import type { Json } from "effect/Schema"
+import { fitting, lengthOf, piecesOf } from "./columns.ts"
 import { isMark, redacted } from "./redaction.ts"
 
 /*
@@ -10,24 +11,31 @@ export type Style = "plain" | "dim" | "bold" | "red" | "yellow" | "green" | "cya
 
 export type Span = readonly [style: Style, text: string]
 
-/** A line that is cut where it is too long, or one that has to stay whole. */
+/** A line that is cut where it is too long. */
 export interface Line {
   readonly spans: ReadonlyArray<Span>
-  readonly whole: boolean
+  /** How many columns it has also where there are fewer. */
+  readonly atLeast: number
 }
 
-export const line = (...spans: ReadonlyArray<Span>): Line => ({ spans, whole: false })
+export const line = (...spans: ReadonlyArray<Span>): Line => ({ spans, atLeast: 0 })
 
-export const wholeLine = (...spans: ReadonlyArray<Span>): Line => ({ spans, whole: true })
+export const wholeLine = (...spans: ReadonlyArray<Span>): Line => ({ spans, atLeast: Infinity })
+
+/** Below so many columns there is no room for what matters, and a terminal may rather wrap the lines. */
+export const minWidth = 72
 
 export const emptyLine: Line = line()
 
 const codes: Record<Exclude<Style, "plain">, number> = { dim: 2, bold: 1, red: 31, yellow: 33, green: 32, cyan: 36 }
 
 /** The line as it is written. Nothing of a span gets by here unescaped. */
-export const paint = ({ spans, whole }: Line, width: number, colors: boolean): string => {
-  const fitting = whole ? spans.map(([style, text]) => [style, escaped(text)] as const) : fit(spans, width)
-  const texts = fitting.map(([style, text]) =>
+export const paint = ({ atLeast, spans }: Line, width: number, colors: boolean): string => {
+  const columns = Math.max(width, atLeast)
+  const fittingSpans = columns === Infinity
+    ? spans.map(([style, text]) => [style, escaped(text)] as const)
+    : fit(spans, columns)
+  const texts = fittingSpans.map(([style, text]) =>
     !colors || style === "plain" || text.trim() === "" ? text : `\u001b[${codes[style]}m${text}\u001b[0m`
   )
   return texts.join("").trimEnd()
@@ -53,26 +61,28 @@ const fit = (spans: ReadonlyArray<Span>, width: number): ReadonlyArray<Span> => 
 /** What says that more follows. */
 export const mark = "…"
 
-/** How many characters are counted as columns. */
-export const lengthOf = (text: string): number => {
-  let length = 0
-  for (const _ of text) length++
-  return length
-}
-
-/** At most so many characters of a text, escaped. */
+/** A text of at most so many columns, escaped. */
 export const cut = (text: string, length: number): string => {
-  // No character takes more than two, nor less than one.
-  const shown = Array.from(escaped(text.slice(0, 2 * length + 2)))
-  return shown.length <= length ? shown.join("") : `${shown.slice(0, Math.max(0, length - 1)).join("")}${mark}`
+  const shown = beginning(text, length)
+  if (shown.isAll && lengthOf(shown.text) <= length) return shown.text
+  const pieces = piecesOf(shown.text)
+  return `${pieces.slice(0, fitting(pieces, length - 1)).join("")}${mark}`
 }
 
 /** As `cut`, but the end stays: numbers of occurrences are there. */
 export const cutMiddle = (text: string, length: number): string => {
-  if (lengthOf(escaped(text.slice(0, 2 * length + 2))) <= length) return escaped(text)
+  const shown = beginning(text, length)
+  if (shown.isAll && lengthOf(shown.text) <= length) return shown.text
   const end = Math.min(10, Math.floor(length / 3))
-  const tail = Array.from(escaped(text.slice(-2 * end))).slice(-end).join("")
-  return `${cut(text, length - end)}${tail}`
+  const pieces = piecesOf(escaped(text.slice(-4 * end))).toReversed()
+  const tail = pieces.slice(0, fitting(pieces, end)).toReversed().join("")
+  return `${cut(text, length - lengthOf(tail))}${tail}`
+}
+
+/* As much of a text, escaped, as may be shown in so many columns: marks take none, so there may be many in one. */
+const beginning = (text: string, length: number): { readonly text: string; readonly isAll: boolean } => {
+  const isAll = text.length <= 4 * length + 4
+  return { text: escaped(isAll ? text : text.slice(0, 4 * length + 4)), isAll }
 }
 
 /* Controls, formats such as those that turn the direction of a text, separators of lines, and halves of characters. */
@@ -109,11 +119,13 @@ export const wrap = (text: string, width: number, maxLines: number): ReadonlyArr
 }
 
 const wrapLine = (text: string, width: number, out: Array<string>): void => {
-  let rest = Array.from(text)
-  while (rest.length > width) {
-    const space = rest.lastIndexOf(" ", width)
+  let rest = piecesOf(text)
+  while (true) {
+    const room = fitting(rest, width)
+    if (room === rest.length) break
+    const space = rest.lastIndexOf(" ", room)
     // A word that is too long is broken.
-    const end = space > width / 3 ? space : width
+    const end = space > room / 3 ? space : Math.max(1, room)
     out.push(rest.slice(0, end).join(""))
     rest = rest.slice(rest[end] === " " ? end + 1 : end)
   }

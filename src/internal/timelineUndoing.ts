@@ -19,7 +19,7 @@ import {
   waiting,
   wasInFlight
 } from "./timelineRows.ts"
-import { cut, emptyLine, type Line, line, type Style } from "./timelineText.ts"
+import { cut, cutMiddle, emptyLine, type Line, line, type Style } from "./timelineText.ts"
 
 /* What was undone in the order in which that ran, and what is left to undo. */
 
@@ -66,7 +66,7 @@ const unwindRows = (
       return [{ ...row, name: `  ${entry.path.slice(path.length + 1)}` }]
     })
   ])
-  return [...table(rows, context), ...more(left)]
+  return [...table(rows, context), ...more(left, context)]
 }
 
 const compensationRow = (path: string, compensation: Model.Compensation, context: Context): Row => {
@@ -121,7 +121,7 @@ const compensationStyle: Record<Model.CompensationState, { readonly mark: string
 
 const leftSection = (
   of: ReadonlyMap<string, Model.Step>,
-  { now, timeline: { remaining } }: Context
+  { now, timeline: { remaining }, width }: Context
 ): ReadonlyArray<Line> => {
   const stateOf = ({ path, state }: Model.Remaining): Model.CompensationState => {
     const compensation = of.get(path)?.compensation
@@ -130,8 +130,8 @@ const leftSection = (
   const will = remaining.filter(({ state }) => !isLost(state))
   const not = remaining.filter(({ state }) => isLost(state))
   return [
-    ...leftList("Left to undo, in this order", will, true, stateOf),
-    ...leftList("Not undone, and nobody will try again", not, false, stateOf)
+    ...leftList("Left to undo, in this order", will, true, width, stateOf),
+    ...leftList("Not undone, and nobody will try again", not, false, width, stateOf)
   ]
 }
 
@@ -144,6 +144,7 @@ const leftList = (
   title: string,
   left: ReadonlyArray<Model.Remaining>,
   numbered: boolean,
+  width: number,
   stateOf: (one: Model.Remaining) => Model.CompensationState
 ): ReadonlyArray<Line> => {
   if (left.length === 0) return []
@@ -153,10 +154,12 @@ const leftList = (
     line(["bold", title]),
     ...left.slice(0, maxLeft).map((one, index) => {
       const state = stateOf(one)
+      const place = numbered ? `  ${String(index + 1).padStart(digits)}  ` : "  ✗  "
+      const words = state === "Pending" ? "" : `  ${compensationWords[state]}`
       return line(
-        ["dim", numbered ? `  ${String(index + 1).padStart(digits)}  ` : "  ✗  "],
-        ["plain", one.path],
-        [compensationStyle[state].style, state === "Pending" ? "" : `  ${compensationWords[state]}`]
+        ["dim", place],
+        ["plain", cutMiddle(one.path, width - place.length - words.length)],
+        [compensationStyle[state].style, words]
       )
     }),
     ...(left.length > maxLeft ? [line(["dim", `  ... and ${left.length - maxLeft} more`])] : [])

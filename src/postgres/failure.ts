@@ -212,7 +212,7 @@ const deniedByClient = (settings: Settings, error: SqlError): Failure | undefine
     return deny(
       "encryption",
       "the server takes no encrypted connections. Enable them on the server; or, if nobody can listen in between, " +
-        "set ssl: false."
+        "set ssl: false, or sslmode=disable in the url."
     )
   }
   const code = codeOf(error)
@@ -222,7 +222,7 @@ const deniedByClient = (settings: Settings, error: SqlError): Failure | undefine
       `the certificate of the server is not accepted: ${
         messageOf(error)
       } (${code}). Give the authority that signed it ` +
-        `with ssl: { ca }, and connect to a name that it is for.`
+        `with ssl: { ca }, or NODE_EXTRA_CA_CERTS in the environment, and connect to a name that it is for.`
     )
   }
   if (error.reason._tag !== "AuthenticationError") return undefined

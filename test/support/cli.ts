@@ -40,11 +40,13 @@ export interface RunOptions {
   /** How wide the terminal is. Without it, there is none. */
   readonly columns?: number | undefined
   /** What is on standard input. */
-  readonly stdin?: string | undefined
+  readonly stdin?: string | Uint8Array | undefined
   /** What somebody types who is asked in a terminal. */
   readonly answer?: Effect.Effect<string> | undefined
   /** Whether nobody reads standard output any more. */
   readonly unread?: boolean | undefined
+  /** Whether there is no room for what is printed, on these streams. */
+  readonly full?: ReadonlyArray<"stdout" | "stderr"> | undefined
   /** Is told what is printed, as soon as it is. */
   readonly onPrint?: ((text: string) => void) | undefined
   /** What a process runs. */
@@ -63,17 +65,18 @@ const typed = Effect.fnUntraced(function*(text: string) {
   return queue
 })
 
-const closedPipe = PlatformError.systemError({
-  _tag: "BadResource",
-  module: "Stdio",
-  method: "stdout",
-  cause: Object.assign(new Error("write EPIPE"), { code: "EPIPE" })
-})
+const notWritten = (code: string) =>
+  Sink.fail(PlatformError.systemError({
+    _tag: "BadResource",
+    module: "Stdio",
+    method: "stdout",
+    cause: Object.assign(new Error(`write ${code}`), { code })
+  }))
 
 /** Runs a command line here, at the time of the caller's clock. */
 export const run = (
   args: ReadonlyArray<string>,
-  { answer, columns, env = {}, onPrint, stdin = "", unread = false }: RunOptions = {}
+  { answer, columns, env = {}, full = [], onPrint, stdin = "", unread = false }: RunOptions = {}
 ): Effect.Effect<Ran> =>
   Effect.suspend(() => {
     let stdout = ""
@@ -96,12 +99,12 @@ export const run = (
       )
     const isTerminal = Effect.succeed(columns !== undefined)
     const stdio = Stdio.layerTest({
-      stdin: Stream.succeed(new TextEncoder().encode(stdin)),
+      stdin: Stream.succeed(typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin),
       stdinIsTerminal: isTerminal,
       stdoutIsTerminal: isTerminal,
       stderrIsTerminal: isTerminal,
-      stdout: unread ? () => Sink.fail(closedPipe) : write(out),
-      stderr: write(err)
+      stdout: unread || full.includes("stdout") ? () => notWritten(unread ? "EPIPE" : "ENOSPC") : write(out),
+      stderr: full.includes("stderr") ? () => notWritten("ENOSPC") : write(err)
     })
     const terminal = Layer.effect(
       Terminal.Terminal,

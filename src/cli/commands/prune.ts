@@ -8,6 +8,7 @@ import { duration } from "../../internal/timelineText.ts"
 import { SagaOperator } from "../../SagaOperator.ts"
 import * as Cli from "../command.ts"
 import { connected } from "../connection.ts"
+import * as Failure from "../failure.ts"
 import { confirm } from "../input/confirm.ts"
 import * as Flags from "../input/flags.ts"
 import { Output } from "../output.ts"
@@ -26,6 +27,7 @@ export const prune = Cli.make(
   Effect.fnUntraced(function*({ dryRun, olderThan, statuses: given, yes }) {
     const operator = yield* SagaOperator
     const output = yield* Output
+    yield* output.workOn
     const statuses = given.length === 0 ? finishedStatuses : Array.from(new Set(given.flat()))
     // Once, as somebody may take long to answer.
     const finishedBefore = Math.floor((yield* Clock.currentTimeMillis) - Duration.toMillis(olderThan))
@@ -68,11 +70,13 @@ export const prune = Cli.make(
       }
     }).pipe(
       Effect.raceFirst(Effect.andThen(Effect.repeat(tell, Schedule.spaced("100 millis")), Effect.never)),
-      Effect.ensuring(progress.clear)
+      Effect.ensuring(progress.clear),
+      Failure.onInterrupt(() => interrupted(soFar, count))
     )
-    yield* output.json
-      ? output.document(Pruned, { v: 1, dryRun, deleted })
-      : output.text(`Deleted ${counted(deleted)}.${deleted < count ? kept(count - deleted) : ""}`)
+    if (output.json) return yield* output.document(Pruned, { v: 1, dryRun, deleted })
+    // Somebody else may have deleted some of them, too. What was deleted is said whether or not that can be counted.
+    const stayed = yield* Effect.orElseSucceed(operator.count({ statuses, updatedBefore: finishedBefore }), () => 0)
+    yield* output.text(`Deleted ${counted(deleted)}.${stayed === 0 ? "" : kept(stayed)}`)
   }, connected)
 ).pipe(
   Command.withDescription(
@@ -88,6 +92,13 @@ export const prune = Cli.make(
 )
 
 const kept = (count: number): string => ` ${counted(count)} stayed, whose parents have not ended.`
+
+/* A part is deleted at a time, and told when it is. */
+const interrupted = (deleted: number, count: number): string =>
+  `Interrupted. ${deleted} of ${counted(count)} ${
+    deleted === 1 ? "was" : "were"
+  } deleted, and a part more may have been. ` +
+  `The same command deletes the others.`
 
 const each = (counts: ReadonlyArray<{ readonly status: string; readonly count: number }>): string =>
   counts.flatMap(({ count, status }) => count === 0 ? [] : [`${count} ${status}`]).join(", ")

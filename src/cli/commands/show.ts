@@ -1,12 +1,15 @@
 import { Command } from "effect/cli"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { isFinished } from "../../internal/store.ts"
+import { shellWord } from "../../internal/timelineText.ts"
 import { SagaOperator } from "../../SagaOperator.ts"
 import * as SagaTimeline from "../../SagaTimeline.ts"
 import * as Cli from "../command.ts"
 import { connected } from "../connection.ts"
 import * as Flags from "../input/flags.ts"
 import { Output } from "../output.ts"
+import { noEngine } from "../print/silence.ts"
 
 export const show = Cli.make(
   "show",
@@ -24,7 +27,15 @@ export const show = Cli.make(
     yield* output.text(
       SagaTimeline.render(timeline, { now, width, colors: output.colors, program: output.program })
     )
-    if (timeline.execution.status !== "Parked") return
+    if (isFinished(timeline.execution.status)) return
+    yield* Effect.forEach(runningChildren(timeline), (child) =>
+      Effect.flatMap(
+        operator.get(child),
+        (record) => record.status === "Parked" ? output.error(parkedChild(record.id)) : Effect.void
+      ).pipe(
+        // It has not been started yet.
+        Effect.catchTag("SagaEngineError", () => Effect.void)
+      ))
     const { owner } = yield* operator.inspect
     if (owner?.isAlive !== true) yield* output.error(noEngine)
   }, connected)
@@ -36,4 +47,8 @@ export const show = Cli.make(
   ])
 )
 
-const noEngine = "No engine runs on this store now, and an engine does what you decide: start the service first."
+const runningChildren = ({ entries }: SagaTimeline.SagaTimeline): ReadonlyArray<string> =>
+  entries.flatMap((entry) => entry._tag === "Child" && entry.state === "Running" ? [entry.child] : [])
+
+const parkedChild = (id: string): string =>
+  `It waits for its child ${shellWord(id)}, which is parked until an operator decides.`

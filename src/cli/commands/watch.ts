@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { ExecutionFilter, ExecutionRecord } from "../../internal/store.ts"
-import { type Line, line } from "../../internal/timelineText.ts"
 import { SagaOperator } from "../../SagaOperator.ts"
 import * as Cli from "../command.ts"
 import { connected } from "../connection.ts"
@@ -13,7 +12,7 @@ import * as Flags from "../input/flags.ts"
 import { Output } from "../output.ts"
 import { eventLine } from "../print/events.ts"
 import { explain } from "../print/silence.ts"
-import { reasonOf, seconds, statusStyle } from "../print/table.ts"
+import { type Cell, reasonOf, rowLine, seconds, statusStyle } from "../print/table.ts"
 import { Changed, Happened } from "../schemas.ts"
 
 export const watch = Cli.make(
@@ -42,17 +41,22 @@ const changes = Effect.fnUntraced(function*(filter: ExecutionFilter) {
   if (output.isTerminal && !output.json) yield* output.error("What changes from now on is shown here. Ctrl-C ends it.")
   yield* Stream.runForEach(
     operator.watch(filter),
-    (execution) => output.json ? output.record(Changed, { v: 1, execution }) : output.lines([changeLine(execution)])
+    (execution) =>
+      output.json
+        ? output.record(Changed, { v: 1, execution })
+        : output.lines([rowLine(cellsOf(execution), widths, output.width)])
   ).pipe(Effect.raceFirst(explain(operator)))
 })
 
-const changeLine = (record: ExecutionRecord): Line =>
-  line(
-    ["dim", `${seconds(record.updatedAt)}  `],
-    [statusStyle[record.status], record.status.padEnd(12)],
-    ["plain", `  ${record.id}`],
-    ["plain", reasonOf(record) === "" ? "" : `  ${reasonOf(record)}`]
-  )
+/* Of a time, and of the longest status. The ids to come are not known, so the reasons stand right after them. */
+const widths = [20, 12, 0]
+
+const cellsOf = (record: ExecutionRecord): ReadonlyArray<Cell> => [
+  ["dim", seconds(record.updatedAt)],
+  [statusStyle[record.status], record.status],
+  ["plain", record.id],
+  ["plain", reasonOf(record)]
+]
 
 const events = Effect.fnUntraced(function*(id: string) {
   const operator = yield* SagaOperator

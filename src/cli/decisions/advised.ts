@@ -6,23 +6,25 @@ import * as Failure from "../failure.ts"
 import { Output } from "../output.ts"
 import { seeAlso } from "../print/words.ts"
 
-export type Decision = BulkAction | "resolve"
+export type Decision = BulkAction | "resolve" | "signal"
 
 /** Says besides why a decision on one execution was refused which command to go on with. */
 export const advised =
-  (decision: Decision | "signal") =>
+  (decision: Decision) =>
   <A, R>(self: Effect.Effect<A, Error, R>): Effect.Effect<A, Error | Failure.Failure, R | Output> =>
     Effect.catchTag(self, "SagaEngineError", (error) =>
       Effect.flatMap(Output, ({ program }) => {
         const advice = adviceOn(program, decision, error.reason)
         return Effect.fail(
-          advice === undefined ? error : Failure.failed(error.reason._tag, `${escaped(error.message)}\n${advice}`)
+          advice === undefined
+            ? error
+            : Failure.failed(error.reason._tag, `${escaped(Failure.messageOf(error))}\n${advice}`)
         )
       }))
 
 const adviceOn = (
   program: string,
-  decision: Decision | "signal",
+  decision: Decision,
   reason: SagaEngineError["reason"]
 ): string | undefined => {
   switch (reason._tag) {

@@ -21,7 +21,7 @@ export const decideMany = Effect.fnUntraced(function*(
   const operator = yield* SagaOperator
   const output = yield* Output
   yield* output.workOn
-  const plan = yield* planned(operator, request)
+  const plan = yield* planned(operator, request).pipe(Failure.onInterrupt(() => Texts.nothingDone))
   if (dryRun || plan.tally.decisions === 0) return yield* tell(action, dryRun, plan)
   const { decisions } = plan.tally
   const isWanted = yield* confirm({
@@ -32,11 +32,15 @@ export const decideMany = Effect.fnUntraced(function*(
   if (!isWanted) return yield* output.text("Nothing was done.")
   const progress = yield* Progress.make
   const tally = new Counter()
-  const { error, results } = yield* Many.perform(operator, request, plan.results, (result) =>
-    Effect.suspend(() => {
-      tally.add(result)
-      return progress.show(Texts.progress(action, tally, decisions))
-    })).pipe(Effect.ensuring(progress.clear))
+  const { error, results } = yield* Many.perform(operator, request, plan.results, {
+    onResult: (result) =>
+      Effect.suspend(() => {
+        tally.add(result)
+        return progress.show(Texts.progress(action, tally, decisions))
+      }),
+    onInterrupt: (results) =>
+      Effect.andThen(progress.clear, Effect.provideService(interrupted(action, results), Output, output))
+  }).pipe(Effect.ensuring(progress.clear))
   return yield* tell(action, dryRun, { tally, results, error })
 })
 
@@ -64,7 +68,7 @@ const planned = Effect.fnUntraced(function*(operator: SagaOperator["Service"], r
 const tell = Effect.fnUntraced(function*(action: BulkAction, dryRun: boolean, { error, results, tally }: Told) {
   const output = yield* Output
   if (output.json) {
-    yield* output.document(DecidedMany, { v: 1, decision: action, dryRun, results: results.map(encoded) })
+    yield* showDocument(action, dryRun, results)
   } else if (tally.decisions === 0) {
     const others = Texts.others(output.program, tally)
     if (others.length > 0) yield* output.text(others.join("\n"))
@@ -85,6 +89,24 @@ const stopped = (error: Error, tally: Tally) =>
   tally.decisions + tally.unanswered === 0
     ? Effect.fail(error)
     : Effect.fail(Failure.failed(error.reason._tag, Texts.stopped(tally, error)))
+
+/* What was on its way then may be done by now, so the numbers are those of the moment before. */
+const interrupted = Effect.fnUntraced(function*(action: BulkAction, results: ReadonlyArray<Many.Result>) {
+  const output = yield* Output
+  const tally = new Counter()
+  for (const result of results) tally.add(result)
+  if (output.json) yield* showDocument(action, false, results)
+  yield* Failure.interrupted(Texts.interrupted(output.program, tally))
+})
+
+const showDocument = Effect.fnUntraced(function*(
+  decision: BulkAction,
+  dryRun: boolean,
+  results: ReadonlyArray<Many.Result>
+) {
+  const output = yield* Output
+  yield* output.document(DecidedMany, { v: 1, decision, dryRun, results: results.map(encoded) })
+})
 
 const showPlan = Effect.fnUntraced(function*(results: ReadonlyArray<Many.Result>, tally: Tally) {
   const { lines, width } = yield* Output
@@ -109,5 +131,7 @@ const encoded = ({ id, outcome, path }: Many.Result): (typeof DecidedMany.Type)[
   execution: id,
   path,
   outcome: outcome._tag,
-  error: "error" in outcome ? { _tag: outcome.error.reason._tag, message: outcome.error.message } : null
+  error: "error" in outcome && outcome.error !== undefined
+    ? { _tag: outcome.error.reason._tag, message: outcome.error.message }
+    : null
 })

@@ -25,9 +25,9 @@ export interface Result {
     | { readonly _tag: "Planned" }
     | { readonly _tag: "Done" }
     | { readonly _tag: "Refused"; readonly error: SagaEngineError; readonly hint?: string }
-    /** It was asked, or that is not known: it may still be done. */
-    | { readonly _tag: "Unanswered"; readonly error: Error }
-    /** As the engine, or the store, was gone before its turn. */
+    /** It was asked, or that is not known: it may still be done. Without an error, it was interrupted. */
+    | { readonly _tag: "Unanswered"; readonly error: Error | undefined }
+    /** As the engine, or the store, was gone before its turn, or it was interrupted. */
     | { readonly _tag: "NotAsked" }
 }
 
@@ -108,6 +108,13 @@ const didYouMean = (similar: ReadonlyArray<string>): string => ` Did you mean ${
 
 const refusal = (reason: SagaEngineError["reason"]) => Effect.fail(new SagaEngineError({ reason }))
 
+interface Listener {
+  /** Is told what became of each, as soon as it is known. */
+  readonly onResult: (result: Result) => Effect.Effect<void>
+  /** Is told how far it had come. */
+  readonly onInterrupt: (results: ReadonlyArray<Result>) => Effect.Effect<void>
+}
+
 /**
  * Decides on what was planned, and on nothing else: what is parked for another step by now is refused. A refusal does not
  * stop the others. After an error that says that no engine answers, or that the store can't be used, nothing more is asked,
@@ -117,9 +124,11 @@ export const perform = Effect.fnUntraced(function*(
   operator: SagaOperator["Service"],
   { action, by }: Request,
   planned: ReadonlyArray<Result>,
-  onResult: (result: Result) => Effect.Effect<void>
+  { onInterrupt, onResult }: Listener
 ) {
   let error: Error | undefined
+  const results = planned.map((one): Result => one.outcome._tag === "Planned" ? { ...one, outcome: notAsked } : one)
+  const become = (index: number, outcome: Result["outcome"]): Result => results[index] = { ...results[index]!, outcome }
   const outcomeOf = (failed: Error): Result["outcome"] => {
     if (failed._tag === "SagaEngineError" && failed.reason._tag === "Unanswered") {
       return { _tag: "Unanswered", error: failed }
@@ -128,28 +137,30 @@ export const perform = Effect.fnUntraced(function*(
       return { _tag: "Refused", error: failed }
     }
     error ??= failed
-    return failed._tag === "SagaEngineError" ? { _tag: "NotAsked" } : { _tag: "Unanswered", error: failed }
+    return notAsked
   }
-  const ask = ({ id, path }: Result): Effect.Effect<Result["outcome"]> =>
-    error === undefined
-      // Of a whole execution, the path is empty: without one, it would be whatever it is parked for then.
-      ? Effect.match(
-        action === "cancel" ? operator.cancel(id, by) : operator[action](id, { ...by, path: path ?? "" }),
-        {
-          onSuccess: () => ({ _tag: "Done" }),
-          onFailure: outcomeOf
-        }
-      )
-      : Effect.succeed({ _tag: "NotAsked" })
+  const ask = ({ id, path }: Result, index: number): Effect.Effect<Result["outcome"]> => {
+    if (error !== undefined) return Effect.succeed(notAsked)
+    become(index, { _tag: "Unanswered", error: undefined })
+    // Of a whole execution, the path is empty: without one, it would be whatever it is parked for then.
+    return Effect.match(
+      action === "cancel" ? operator.cancel(id, by) : operator[action](id, { ...by, path: path ?? "" }),
+      {
+        onSuccess: () => ({ _tag: "Done" }),
+        onFailure: outcomeOf
+      }
+    )
+  }
 
-  const results = yield* Effect.forEach(
+  yield* Effect.forEach(
     planned,
-    (one) =>
-      Effect.suspend(() => one.outcome._tag === "Planned" ? ask(one) : Effect.succeed(one.outcome)).pipe(
-        Effect.map((outcome): Result => ({ ...one, outcome })),
-        Effect.tap(onResult)
+    (one, index) =>
+      Effect.suspend(() => one.outcome._tag === "Planned" ? ask(one, index) : Effect.succeed(one.outcome)).pipe(
+        Effect.flatMap((outcome) => onResult(become(index, outcome)))
       ),
-    { concurrency }
-  )
+    { concurrency, discard: true }
+  ).pipe(Effect.onInterrupt(() => onInterrupt(results)))
   return { results, error }
 })
+
+const notAsked = { _tag: "NotAsked" } as const

@@ -14,11 +14,17 @@ export type Outcome =
   & { readonly record: ExecutionRecord; readonly timeline: SagaTimeline.SagaTimeline }
   & (
     | { readonly _tag: "Ended" }
-    /** Of something that it was not parked for, or once more. */
-    | { readonly _tag: "ParkedAgain"; readonly reason: string }
-    /** For something else than what was decided on. */
-    | { readonly _tag: "StillParked"; readonly reason: string }
-    | { readonly _tag: "GoesOn" }
+    /** Of something that it was not parked for, or once more. `isFirst`, where it was not parked before. */
+    | { readonly _tag: "ParkedAgain"; readonly reason: string; readonly isFirst: boolean }
+    /** For something else than what was decided on; or, of a cancellation, for what has to be over before. */
+    | { readonly _tag: "StillParked"; readonly reason: string; readonly decision: Decision }
+    /** Of a signal: it was taken, and the execution waits for something else. */
+    | { readonly _tag: "Waits" }
+    /** Of a signal: the execution does not wait for it yet. */
+    | { readonly _tag: "Kept" }
+    | { readonly _tag: "GoesOn"; readonly decision: Decision }
+    /** As `GoesOn`, but that no engine runs any more. */
+    | { readonly _tag: "Stalled" }
   )
 
 export interface Decided {
@@ -26,6 +32,8 @@ export interface Decided {
   readonly id: string
   /** The step that was named. */
   readonly path: string | undefined
+  /** The name of the signal. */
+  readonly signal?: string
 }
 
 const interval = 100
@@ -43,40 +51,66 @@ export const outcome = Effect.fnUntraced(function*(
   const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(wait)
   while (true) {
     const [took, outcome] = yield* Effect.timed(look)
+    if (outcome._tag !== "GoesOn") return outcome
     const left = until - (yield* Clock.currentTimeMillis)
-    if (outcome._tag !== "GoesOn" || left <= 0) return outcome
+    if (left <= 0) {
+      const { owner } = yield* operator.inspect
+      return owner?.isAlive === true ? outcome : { ...outcome, _tag: "Stalled" }
+    }
     yield* Effect.sleep(Math.min(left, Math.max(interval, rest * Duration.toMillis(took))))
   }
 })
 
+type Parked = Extract<JournalEvent, { readonly _tag: "Parked" }>
+
+const isParked = (event: JournalEvent): event is Parked => event._tag === "Parked"
+
 const outcomeIn = ({ events, execution: record }: Exported, decided: Decided): Outcome => {
-  const seen = { record, timeline: SagaTimeline.make({ record, events }) }
+  const timeline = SagaTimeline.make({ record, events })
+  const seen = { record, timeline, decision: decided.decision }
   if (isFinished(record.status)) return { ...seen, _tag: "Ended" }
   const index = events.findLastIndex((event) => isOf(event, decided))
   const decision = events[index]
-  if (record.status !== "Parked" || decision === undefined) return { ...seen, _tag: "GoesOn" }
+  if (decision === undefined) return { ...seen, _tag: "GoesOn" }
+  const before = events.slice(0, index)
   const after = events.slice(index + 1)
-  const parked = after.findLast((event) => event._tag === "Parked")
-  if (parked !== undefined) return { ...seen, _tag: "ParkedAgain", reason: parked.reason }
-  return isDone(decision, events.slice(0, index), after)
+  const isFirst = !before.some(isParked)
+  if (decision._tag === "SignalReceived" && record.status !== "Parked") {
+    return { ...seen, _tag: ofSignal(events, index, record) }
+  }
+  if (record.status !== "Parked") return { ...seen, _tag: "GoesOn" }
+  const parked = after.filter(isParked)
+  const again = parked.findLast((event) => isOwn(event, decision))
+  if (again !== undefined) return { ...seen, _tag: "ParkedAgain", reason: again.reason, isFirst }
+  if (!isDone(decision, timeline, after)) return { ...seen, _tag: "GoesOn" }
+  // What was parked before is somebody else's decision.
+  const wasParked = new Set(before.filter(isParked).map(({ path }) => path))
+  const next = parked.findLast(({ path }) => !wasParked.has(path))
+  return next === undefined
     ? { ...seen, _tag: "StillParked", reason: record.reason ?? "" }
-    : { ...seen, _tag: "GoesOn" }
+    : { ...seen, _tag: "ParkedAgain", reason: next.reason, isFirst }
 }
 
 const tags: Record<Decision, JournalEvent["_tag"]> = {
   retry: "Retried",
   skip: "Skipped",
   resolve: "Resolved",
-  cancel: "CancelRequested"
+  cancel: "CancelRequested",
+  signal: "SignalReceived"
 }
 
-const isOf = (event: JournalEvent, { decision, path }: Decided): boolean =>
-  event._tag === tags[decision] && (path === undefined || !("path" in event) || event.path === path)
+const isOf = (event: JournalEvent, { decision, path, signal }: Decided): boolean =>
+  event._tag === tags[decision] && (path === undefined || !("path" in event) || event.path === path) &&
+  (signal === undefined || !("name" in event) || event.name === signal)
+
+/* Whether what it was parked for is what has come of a decision. Others may have decided on other compensations meanwhile. */
+const isOwn = ({ kind, path }: Parked, decision: JournalEvent): boolean =>
+  kind !== "CompensationFailed" || !("path" in decision) || decision.path === "" || decision.path === path
 
 /* Whether nothing more comes of a decision that has left the execution parked. */
 const isDone = (
   decision: JournalEvent,
-  before: ReadonlyArray<JournalEvent>,
+  { parked }: SagaTimeline.SagaTimeline,
   after: ReadonlyArray<JournalEvent>
 ): boolean => {
   switch (decision._tag) {
@@ -85,9 +119,25 @@ const isDone = (
         (event._tag === "CompensationSucceeded" || event._tag === "StepSucceeded") && event.path === decision.path
       )
     case "CancelRequested":
-      // What is being undone as a whole can't be cancelled any more.
-      return before.some((event) => event._tag === "UnwindStarted" && event.scope === "")
+      // What failed after its pivot ends at once. All else has to be decided on, or its code has to be there, before.
+      return parked.some(({ kind }) => kind !== "FailedAfterPivot")
     default:
       return true
   }
+}
+
+const ofSignal = (
+  events: ReadonlyArray<JournalEvent>,
+  index: number,
+  { status }: ExecutionRecord
+): "Waits" | "Kept" | "GoesOn" => {
+  const received = events[index]!
+  const consumed = events.findIndex((event) => event._tag === "SignalConsumed" && event.signal === index + 1)
+  if (consumed >= 0) return status === "Waiting" && events.length > consumed + 1 ? "Waits" : "GoesOn"
+  const waits = new Set<string>()
+  for (const event of events) {
+    if (event._tag === "SignalAwaited" && "name" in received && event.name === received.name) waits.add(event.path)
+    if (event._tag === "SignalConsumed" || event._tag === "WaitInterrupted") waits.delete(event.path)
+  }
+  return waits.size > 0 ? "GoesOn" : "Kept"
 }

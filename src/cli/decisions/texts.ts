@@ -4,7 +4,7 @@ import type { BulkAction, Error } from "../../SagaOperator.ts"
 import * as Failure from "../failure.ts"
 import { counted as executionsOf, seeAlso } from "../print/words.ts"
 import type { Decision } from "./advised.ts"
-import type { Outcome } from "./outcome.ts"
+import type { Decided, Outcome } from "./outcome.ts"
 import type { Tally } from "./tally.ts"
 
 /* What is said of decisions: of one as a sentence, of many in numbers. */
@@ -13,19 +13,25 @@ const done: Record<BulkAction, string> = { retry: "Retried", skip: "Skipped", ca
 
 const capital: Record<BulkAction, string> = { retry: "Retry", skip: "Skip", cancel: "Cancel" }
 
-const effects: Record<Decision, string> = {
+const effects: Record<Exclude<Decision, "signal">, string> = {
   retry: "tries again what it was parked for.",
   skip:
     "goes on without what it was parked for. That stays undone: its history says who decided so, and why, as long as the execution is kept.",
-  cancel: "is cancelled: at its next step or wait it stops, and what it has done is undone.",
+  cancel:
+    "is cancelled: at its next step or wait it stops, and what it has done is undone, unless its pivot has succeeded. " +
+    "Then it ends as it is.",
   resolve: "goes on: what it was parked for counts as done by hand."
 }
 
 /** What was decided on one execution. */
-export const decided = (decision: Decision, id: string, path: string | undefined): string => {
+export const decided = ({ decision, id, path, signal = "" }: Decided): string => {
   const step = path === undefined ? "" : ` (step "${escaped(path)}")`
-  return `Execution "${escaped(id)}"${step} ${effects[decision]}`
+  const effect = decision === "signal" ? `has received signal "${escaped(signal)}".` : effects[decision]
+  return `Execution "${escaped(id)}"${step} ${effect}`
 }
+
+export const alreadyCancelled = (id: string): string =>
+  `Execution "${escaped(id)}" is already cancelled, so nothing was asked.`
 
 /** What came of it. */
 export const became = (program: string, outcome: Outcome): string =>
@@ -38,26 +44,39 @@ const sentence = (program: string, outcome: Outcome): string => {
   const { id, status } = timeline.execution
   switch (outcome._tag) {
     case "ParkedAgain":
-      return `It is parked again: ${cut(outcome.reason, maxReason)}`
+      return `It is parked${outcome.isFirst ? "" : " again"}: ${cut(outcome.reason, maxReason)}`
     case "StillParked":
-      return `It stays parked: ${cut(outcome.reason, maxReason)}`
+      return `It stays parked: ${cut(outcome.reason, maxReason)}${until(outcome)}`
     case "Ended":
+    case "Waits":
       return headline(timeline, "It")
+    case "Kept":
+      return `${headline(timeline, "It")} It does not wait for that signal now: it is kept until it does.`
+    case "Stalled":
+      return `No engine runs on the store any more, so nothing comes of it until the service is started. ` +
+        `To see it then: ${commandLine(program, "watch", id)}`
     case "GoesOn": {
-      const what = status === "Parked"
-        ? "That is still under way, and it is parked for something else."
-        : headline(timeline, "It")
+      const what = status !== "Parked"
+        ? headline(timeline, "It")
+        : outcome.decision === "cancel"
+        ? "That is still under way."
+        : "That is still under way, and it is parked for something else."
       return `${what} To see what comes of it: ${commandLine(program, "watch", id)}`
     }
   }
 }
 
+/* When a cancellation is done that has left it parked. */
+const until = ({ decision, timeline: { parked } }: Extract<Outcome, { readonly _tag: "StillParked" }>): string => {
+  if (decision !== "cancel") return ""
+  return parked.some(({ kind }) => kind === "Mismatch" || kind === "NotRegistered")
+    ? " It is undone when its code is there, unless its pivot has succeeded."
+    : " It is undone when that has been decided on, unless its pivot has succeeded."
+}
+
 /** Why nothing more can be said of a decision. */
 export const unknownOutcome = (message: string): string =>
   `The decision is made, but what comes of it is not known. ${message}`
-
-export const signalled = (program: string, id: string, name: string): string =>
-  `Execution "${escaped(id)}" has received signal "${escaped(name)}".\n${seeAlso(program, id)}`
 
 const counted = ({ decisions, executions }: Count, tense: "are" | "were" = "are"): string => {
   const count = executionsOf(executions)
@@ -70,7 +89,7 @@ type Count = Pick<Tally, "decisions" | "executions">
 const consequence: Record<BulkAction, string> = {
   retry: "",
   skip: " What they are parked for stays undone.",
-  cancel: " What they have done is undone."
+  cancel: " What they have done is undone. Those whose pivot has succeeded end as they are."
 }
 
 export const question = (action: BulkAction, planned: Count): string =>
@@ -116,9 +135,13 @@ export const others = (
   ...(unanswered === 0 ? [] : [
     `${were(unanswered)} not answered, and may still be done: look at ${unanswered === 1 ? "it" : "them"} before you ` +
     `ask again.`,
-    ...unansweredIds.map((id) => `  ${commandLine(program, "show", id)}`),
-    ...more(unanswered - unansweredIds.length)
+    ...open(program, { unanswered, unansweredIds })
   ])
+]
+
+const open = (program: string, { unanswered, unansweredIds }: Pick<Tally, "unanswered" | "unansweredIds">) => [
+  ...unansweredIds.map((id) => `  ${commandLine(program, "show", id)}`),
+  ...more(unanswered - unansweredIds.length)
 ]
 
 const were = (count: number): string => count === 1 ? "1 was" : `${count} were`
@@ -126,13 +149,39 @@ const were = (count: number): string => count === 1 ? "1 was" : `${count} were`
 const more = (count: number): ReadonlyArray<string> => count > 0 ? [`  ... and ${count} more.`] : []
 
 /** Why it stopped half way, and how far it had come. */
-export const stopped = ({ decisions, notAsked, unanswered }: Tally, error: Error): string => {
+export const stopped = (tally: Tally, error: Error): string => {
   const why = error.reason._tag === "NoEngine"
     ? `No engine runs on ${escaped(error.reason.store)} any more.`
-    : Failure.shown(error.message)
-  return `${why} ${were(decisions)} done, ${unanswered} may still be done, and ${were(notAsked)} not asked. ` +
-    `Before you ask again, look at those that may still be done.`
+    : Failure.messageOf(error)
+  return `${why} ${soFar(tally)}`
 }
+
+const soFar = ({ decisions, notAsked, refused, unanswered }: Tally): string => {
+  const numbers = [
+    `${were(decisions)} done`,
+    ...(refused === 0 ? [] : [`${were(refused)} refused`]),
+    ...(unanswered === 0 ? [] : [`${unanswered} may still be done`])
+  ]
+  const look = unanswered === 0
+    ? ""
+    : ` Before you ask again, look at ${unanswered === 1 ? "the one" : "those"} that may still be done.`
+  return `${numbers.join(", ")}, and ${were(notAsked)} not asked.${look}`
+}
+
+/** How far it had come when it was interrupted. */
+export const interrupted = (program: string, tally: Tally): string =>
+  [`Interrupted. ${soFar(tally)}`, ...open(program, tally)].join("\n")
+
+export const nothingDone = "Interrupted. Nothing was done."
+
+/** What is known of a decision that was interrupted. */
+export const maybeDecided = (program: string, id: string): string =>
+  `Interrupted. It may have been asked, and may still be done: look at it before you ask again.\n${
+    seeAlso(program, id)
+  }`
+
+export const decidedAndLeft = (program: string, id: string): string =>
+  `Interrupted. That was done; what comes of it was not waited for.\n${seeAlso(program, id)}`
 
 export const skipNeedsReason =
   "skip gives up what an execution is parked for: nobody will undo it, and money may stay where it should not be. " +

@@ -10,8 +10,11 @@ export const problemOf = (error: PlatformError): string => {
       return "its rights do not allow it"
     case "AlreadyExists":
     case "BadResource":
+      if (codeOf(error.reason.cause) === "EISDIR") return "it is a folder"
       return "something that is no folder is in its path"
     default:
       return escaped(error.message)
   }
 }
+
+const codeOf = (cause: unknown): unknown => (Object(cause) as { readonly code?: unknown }).code

@@ -11,9 +11,10 @@ import { problemOf } from "./problem.ts"
 /** All of standard input. */
 export const standardInput: Effect.Effect<string, Failure.Failure, Stdio.Stdio> = Effect.flatMap(
   Stdio.Stdio,
-  ({ stdin }) => Stream.mkString(Stream.decodeText(stdin))
+  ({ stdin }) => Stream.mkUint8Array(stdin)
 ).pipe(
-  Effect.catch(({ message }) => Effect.fail(Failure.failed("InputFailed", `Standard input can't be read: ${message}`)))
+  Effect.catch(({ message }) => Effect.fail(Failure.failed("InputFailed", `Standard input can't be read: ${message}`))),
+  Effect.flatMap((bytes) => decoded("Standard input", bytes))
 )
 
 /**
@@ -27,13 +28,15 @@ export const json = Effect.fnUntraced(function*(
   const [source, text] = given === "-"
     ? ["Standard input", yield* standardInput]
     : given.startsWith("@")
-    ? [`File "${escaped(given.slice(1))}"`, yield* fileText(what, given.slice(1))]
+    ? [nameOf(given.slice(1)), yield* fileText(what, given.slice(1))]
     : [what, given]
   return yield* Effect.mapError(JsonText.parse(source, text), Failure.usage)
 })
 
+const nameOf = (file: string): string => `File "${escaped(file)}"`
+
 const fileText = (what: string, file: string) =>
-  Effect.flatMap(FileSystem.FileSystem, ({ readFileString }) => readFileString(file)).pipe(
+  Effect.flatMap(FileSystem.FileSystem, ({ readFile }) => readFile(file)).pipe(
     Effect.catch((error) =>
       Effect.fail(
         Failure.usage(
@@ -42,5 +45,13 @@ const fileText = (what: string, file: string) =>
             : `${what} names file "${escaped(file)}", which can't be read, because ${problemOf(error)}.`
         )
       )
-    )
+    ),
+    Effect.flatMap((bytes) => decoded(nameOf(file), bytes))
   )
+
+/* Else what is no character of UTF-8 would be stored as another one. */
+const decoded = (source: string, bytes: Uint8Array): Effect.Effect<string, Failure.Failure> =>
+  Effect.try({
+    try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+    catch: () => Failure.usage(`${source} is no text in UTF-8: convert it, as with iconv -f LATIN1 -t UTF-8.`)
+  })

@@ -43,4 +43,4 @@ export const explain = Effect.fnUntraced(function*(operator: SagaOperator["Servi
 const unavailable = (error: SagaStoreError | undefined): string =>
   `${error === undefined ? "The store does not answer." : Failure.messageOf(error)} Nothing is shown until it is back.`
 
-const noEngine = "No engine runs on this store now, so nothing changes until the service is started."
+export const noEngine = "No engine runs on this store now, so nothing changes until the service is started."

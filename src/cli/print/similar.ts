@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { isStorable } from "../../internal/check.ts"
 import type { SagaOperator } from "../../SagaOperator.ts"
 import type { SagaStoreError } from "../../SagaStoreError.ts"
 
@@ -9,6 +10,6 @@ export const similarTo = (
   operator: SagaOperator["Service"],
   id: string
 ): Effect.Effect<ReadonlyArray<string>, SagaStoreError> =>
-  id === ""
+  id === "" || !isStorable(id)
     ? Effect.succeed([])
     : Effect.map(operator.list({ idPrefix: id, limit: maxSimilar }), (records) => records.map((record) => record.id))

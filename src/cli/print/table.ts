@@ -1,9 +1,9 @@
+import { lengthOf } from "../../internal/columns.ts"
 import type { ExecutionRecord } from "../../internal/store.ts"
 import {
   cut,
   escaped,
   instant,
-  lengthOf,
   type Line,
   line,
   type Span,
@@ -34,7 +34,8 @@ export const table = (
   return [head.map((title): Cell => ["dim", title]), ...rows].map((row) => rowLine(row, widths, width))
 }
 
-const rowLine = (row: ReadonlyArray<Cell>, widths: ReadonlyArray<number>, width: number): Line => {
+/** One line of a table with columns so wide. */
+export const rowLine = (row: ReadonlyArray<Cell>, widths: ReadonlyArray<number>, width: number): Line => {
   const spans: Array<Span> = []
   let used = 0
   for (const [column, [style, text]] of row.entries()) {

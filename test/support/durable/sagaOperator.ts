@@ -585,7 +585,7 @@ export const suite = (name: string, storage: StorageLayer): void => {
         const next = yield* start(definitions)
         yield* whileTimePasses(next.reaches("Trip/stuck", "Compensated"))
 
-        assert.match(refused, /^Unanswered: .*within 5 s\. What was asked for "b" stays/)
+        assert.match(refused, /^Unanswered: .*within 5 s\. What was asked for "b" may still be done/)
         assert.lengthOf(asked, 1)
         assert.deepInclude((yield* operator.history("Trip/stuck")).find(isDecision), { _tag: "Retried", ...by })
       })
@@ -889,10 +889,54 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* commit([started(2, { updatedAt: now - 8000 })])
         yield* pass("1 second")
         yield* commit([{ ...started(1, { updatedAt: now, status: "Waiting" }), firstSequence: 2 }])
-        yield* pass("15 seconds")
+        yield* pass("5 seconds")
 
         assert.deepStrictEqual(seen, ["Trip/1 Running", "Trip/2 Running", "Trip/1 Waiting"])
         assert.strictEqual(looks.at(-1), now - 10_000)
+      })
+    )
+
+    test(
+      "is not read again and again when nothing changes any more, and is seen when it changes again, however late it is written",
+      Effect.gen(function*() {
+        const store = yield* openStore
+        let read = 0
+        let isAway = false
+        const away = new SagaStore.SagaStoreError({
+          reason: new SagaStore.Unavailable({ store: "the store", problem: "can't be reached", cause: undefined })
+        })
+        const operator = yield* SagaOperator.make().pipe(
+          Effect.provideService(SagaStore.SagaStore, {
+            ...store,
+            changed: (options) =>
+              Effect.suspend(() => isAway ? Effect.fail(away) : store.changed(options)).pipe(
+                Effect.tap((records) => Effect.sync(() => read += records.length))
+              )
+          })
+        )
+        const { commit } = yield* store.acquire({ owner: "engine", standby: false })
+        const seen = yield* watching(operator.watch())
+        const now = yield* Clock.currentTimeMillis
+        yield* commit(Array.from({ length: 20 }, (_, index) => started(index + 1, { updatedAt: now + index })))
+
+        yield* pass("30 seconds")
+        read = 0
+        yield* pass("30 seconds")
+        const whileQuiet = read
+        const stalled = yield* Clock.currentTimeMillis
+        yield* pass("1 minute")
+        yield* commit([{ ...started(1, { updatedAt: stalled, status: "Waiting" }), firstSequence: 2 }])
+        yield* pass("30 seconds")
+        isAway = true
+        const left = yield* Clock.currentTimeMillis
+        yield* commit([{ ...started(2, { updatedAt: left - 5000, status: "Waiting" }), firstSequence: 2 }])
+        yield* pass("1 minute")
+        isAway = false
+        yield* pass("10 seconds")
+
+        // The last of them, in each look.
+        assert.isAtMost(whileQuiet, 30 * 5)
+        assert.deepStrictEqual(seen.slice(20), ["Trip/1 Waiting", "Trip/2 Waiting"])
       })
     )
 
