@@ -18,6 +18,11 @@ import * as internal from "./internal/durableWait.ts"
  * Waits for a duration, counted from when it is first asked for. After a crash it waits for what is left; what fell due
  * meanwhile is due at once.
  *
+ * **Gotchas**
+ *
+ * In a forked fiber it does not outlast its saga: once that has ended, the fiber is interrupted instead of going on. What
+ * is to happen later belongs in an execution of its own.
+ *
  * @category time
  * @since 0.1.0
  */

@@ -167,6 +167,7 @@ export type NoPlainStep<R> = [Extract<R, CompensationStack<unknown>>] extends [n
  *
  * **Details**
  *
+ * - The name stands in ids, before a slash. It has at most 200 characters.
  * - `version` (default 1): change it when the code of the body changes so that executions that are running do not fit any
  *   more. They go on with the code that they began with, as long as a definition of that version is registered, too.
  * - `payload`, `success`, `error`: schemas, by default `Void`, `Void` and `Never`.

@@ -111,7 +111,10 @@ export class SagaEngine extends Context.Service<SagaEngine, {
   readonly poll: (id: string) => Effect.Effect<Result | undefined, SagaStoreError | SagaEngineError>
   /** Has an execution undone, at its next step or wait, and its children with it. */
   readonly cancel: (id: string, options?: DecisionOptions) => Effect.Effect<void, SagaStoreError | SagaEngineError>
-  /** Sends a signal. It is kept until it is waited for, also where the execution has not been started yet. */
+  /**
+   * Sends a signal. It is kept until it is waited for, also where the execution has not been started yet. Fails with
+   * `NotApplicable` where the execution waits for it and `value` does not fit.
+   */
   readonly signal: (
     id: string,
     name: string,

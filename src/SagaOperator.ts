@@ -182,7 +182,10 @@ export class SagaOperator extends Context.Service<SagaOperator, {
    * Fails with `InvalidValue` where that does not fit the schema of the step, and the execution stays parked.
    */
   readonly resolve: (id: string, value?: Json, options?: ParkedOptions) => Effect.Effect<void, Error>
-  /** Sends a signal to an execution that has been started. `value` is JSON as the schema of the signal encodes it. */
+  /**
+   * Sends a signal to an execution that has been started. `value` is JSON as the schema of the signal encodes it. Fails with
+   * `NotApplicable` where the execution waits for it and that does not fit; where it does not wait yet, nobody can tell.
+   */
   readonly signal: (id: string, name: string, value: Json, options?: DecisionOptions) => Effect.Effect<void, Error>
   /** Decides on many. Emits what became of each as soon as it is known; a refusal does not stop the others. */
   readonly bulk: (action: Bulk.BulkAction, options: BulkOptions) => Stream.Stream<Bulk.BulkResult, Error>

@@ -181,6 +181,16 @@ describe("DurableSaga.make", () => {
     "A\u0000",
     "\uD800"
   ])
+  it("rejects a name of more than 200 characters, which not all stores can list by", () => {
+    makeSaga("x".repeat(200), { idempotencyKey })
+    const error = thrownBy(() => makeSaga("x".repeat(201), { idempotencyKey }))
+
+    assert.instanceOf(error, RangeError)
+    assert.strictEqual(
+      error.message,
+      "DurableSaga.make: name has to be a string of at most 200 characters, but has 201"
+    )
+  })
   rejectsArgument("DurableSaga.make: options", (options) => makeSaga("A", options), noOptions)
   rejects(saga, "version", [0, -1, 1.5, NaN, Infinity, "1", null, 1n, {}], "a whole number of at least 1")
   for (const schema of ["payload", "success", "error"]) rejects(saga, schema, noSchemas, "a Schema")

@@ -82,6 +82,13 @@ const circular = (): object => {
   return value
 }
 
+/* From the inside to the outside, as a call for each level would be too many. */
+const nested = (levels: number, wrap: (inner: unknown) => unknown): unknown => {
+  let value: unknown = "bottom"
+  for (let level = 0; level < levels; level++) value = wrap(value)
+  return value
+}
+
 /** What is no plain data, or no Error where one is expected. */
 const oddities: ReadonlyArray<readonly [what: string, make: () => unknown]> = [
   ["undefined", () => undefined],
@@ -117,6 +124,10 @@ const oddities: ReadonlyArray<readonly [what: string, make: () => unknown]> = [
     revoke()
     return proxy
   }],
+  ["a list nested deep", () => nested(20_000, (inner) => [inner])],
+  ["a list nested less deep", () => nested(2000, (inner) => [inner])],
+  ["an error with a field nested deep", () => Object.assign(new Error(), { field: nested(5000, (inner) => [inner]) })],
+  ["an error with a long line of causes", () => nested(2000, (cause) => new Error("caused", { cause }))],
   ["a text of 1 MB", () => "x".repeat(1_000_000)],
   ["an error with a message of 1 MB", () => new Error("x".repeat(1_000_000))],
   ["a half character", () => "\uD800"]
@@ -220,6 +231,31 @@ const codeSuite = (storage: StorageLayer): void => {
       )
       const anything = Step.make("anything", { success: Schema.Unknown, action: () => Effect.succeed(make()) })
       survives(`${what}, which may be anything`, () => Effect.as(anything(), "done"), () => {})
+      const any = Step.make("any", {
+        input: Schema.Any,
+        success: Schema.Any,
+        error: Schema.Any,
+        action: () => Effect.succeed(make())
+      })
+      survives(`${what}, which is not looked at`, () => Effect.as(any(null), "done"), () => {})
+      survives(`what is given ${what}`, () => Effect.as(any(make()), "done"), () => {})
+    }
+
+    for (const [what, make] of [["hostile", hostile], ["without end", circular]] as const) {
+      const { log, reserve } = makeReserve()
+      const misfit = Step.make("misfit", {
+        success: Schema.Any,
+        action: () => Effect.succeed(make()),
+        compensate: () => Effect.sync(() => log.push("undo misfit"))
+      })
+      survives(
+        `what is ${what}, which is undone at once`,
+        () => reserve().pipe(Effect.andThen(Effect.exit(misfit())), Effect.andThen(fails())),
+        (exit) => {
+          assert.strictEqual(endingOf(exit), "Fail out of stock")
+          assert.deepStrictEqual(log.splice(0), ["undo misfit", "undo reserve"])
+        }
+      )
     }
   })
 
@@ -556,10 +592,10 @@ const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
-      "of definitions may be anything but a slash",
+      "of definitions may be anything but a slash, up to 200 characters",
       Effect.gen(function*() {
         const definitions = ids.filter((name) => !name.includes("/")).map((name) =>
-          DurableSaga.make(name, { success: Schema.String, idempotencyKey: () => "1" })
+          DurableSaga.make(name.slice(0, 200), { success: Schema.String, idempotencyKey: () => "1" })
         )
         const layers = Layer.mergeAll(
           HealthyLayer,
@@ -897,7 +933,9 @@ const suite = (name: string, storage: StorageLayer): void => {
           const log: Array<string> = []
           const note = Step.make("note", { input: Schema.String, action: (line) => Effect.sync(() => log.push(line)) })
           const definitions = Layer.merge(
-            oddLayer(() => note("before").pipe(Effect.andThen(Go.await), Effect.flatMap((line) => note(line)))),
+            oddLayer(() =>
+              note("before").pipe(Effect.andThen(Go.await), Effect.flatMap((line) => note(line)), Effect.as("done"))
+            ),
             HealthyLayer
           )
           const first = yield* start(definitions)

@@ -1,6 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Latch } from "effect"
 import { SqlClient } from "effect/sql"
+import { makeMixedText } from "./support/mixedText.ts"
 import { makeInbox, startRelay, test, until } from "./support/outbox.ts"
 
 const inTransaction = <A, E, R>(self: Effect.Effect<A, E, R>) =>
@@ -79,9 +80,13 @@ describe("An outbox", () => {
     Effect.gen(function*() {
       const misfit = yield* Effect.exit(use(outbox.send({ key: "a" } as never)))
       const zero = yield* Effect.exit(use(outbox.send({ key: "a\0", text: "" })))
+      const long = yield* Effect.exit(use(outbox.send({ key: "a".repeat(501), text: "" })))
 
       assert.match(defectOf(misfit), /A message of outbox "messages" does not fit its schema/)
-      assert.match(defectOf(zero), /The key of a message of outbox "messages" has to be a string that can be stored/)
+      const wrongKey =
+        /The key of a message of outbox "messages" has to be a string of at most 500 characters that can be stored/
+      assert.match(defectOf(zero), wrongKey)
+      assert.match(defectOf(long), wrongKey)
       assert.deepStrictEqual(yield* rows, [])
     }))
 
@@ -90,11 +95,14 @@ describe("An outbox", () => {
       const inbox = makeInbox()
       const text = "zero \0, half \ud800, quotes ' \", umlaut ü, ☃ and 𝄞"
 
-      yield* setting.send("ключ 🔑", text)
-      yield* startRelay(setting, inbox.take)
-      yield* inbox.has(1)
+      const longest = makeMixedText()(500)
 
-      assert.deepStrictEqual(inbox.lines, [`ключ 🔑: ${text}`])
+      yield* setting.send("ключ 🔑", text)
+      yield* setting.send(longest, text)
+      yield* startRelay(setting, inbox.take)
+      yield* inbox.has(2)
+
+      assert.sameMembers([...inbox.lines], [`ключ 🔑: ${text}`, `${longest}: ${text}`])
     }))
 
   test("stores messages as its codec says", (setting) =>

@@ -550,6 +550,14 @@ describe("an operator", () => {
     assert.strictEqual(entriesOf(after, "Resumption").length, 1)
   })
 
+  it("still has to decide on a failure after the pivot when the code fits", () => {
+    const timeline = timelineOf(
+      journal(starting("a"), ...afterPivot.slice(0, 3), parkedAfterPivot("", "b"), ["Resumed"])
+    )
+
+    assert.strictEqual(timeline.execution.status, "Parked")
+  })
+
   it("has to name a path, also an empty one, where an execution is parked for several things", () => {
     const { actions, parked } = timelineOf(journal(
       starting("savepoint/a"),
@@ -673,6 +681,20 @@ describe("waits", () => {
 
     assert.deepInclude(entriesOf(timeline, "Timer")[0]!, { state: "Interrupted", endedAt: second(2) })
     assert.strictEqual(timeline.execution.status, "Running")
+  })
+
+  it("are over with the execution, also those of forked fibers", () => {
+    const timeline = timelineOf(journal(
+      {},
+      ["TimerStarted", { path: "sleep", dueAt: second(60) }],
+      ["SignalAwaited", { path: "go", name: "go" }],
+      ["ChildStarted", { path: "child", after: 0, child: "Child/1" }],
+      ["ExecutionCompleted", { result: null }]
+    ))
+
+    for (const kind of ["Timer", "SignalWait", "Child"] as const) {
+      assert.deepInclude(entriesOf(timeline, kind)[0]!, { state: "Interrupted", endedAt: second(4) })
+    }
   })
 })
 

@@ -2,6 +2,7 @@ import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import type { Json } from "effect/Schema"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
@@ -12,6 +13,7 @@ import {
   type DecisionKind,
   decisionOn,
   type DecisionOptions,
+  givenValue,
   notApplicable,
   type Refusal
 } from "./decisions.ts"
@@ -73,22 +75,31 @@ export class Changes {
   signal(
     id: string,
     name: string,
-    value: Json,
+    given: Json,
     by: DecisionBy,
     answer?: RequestAnswer
   ): Effect.Effect<Refusal | undefined, SagaStoreError> {
-    const received = (): JournalEvent => ({ ...this.head("SignalReceived"), name, value, ...by })
-    return Effect.andThen(
-      this.ending.ready,
-      this.withExecution(id, {
-        live: (execution) => Effect.as(execution.incoming.receive(name, value, by, answer), undefined),
-        idle: (record, progress) => Effect.as(this.idle.append(record, progress, [received()], answer), undefined),
-        none: () => {
-          const event = JSON.stringify(received())
-          return Effect.as(this.earlySignals.keep({ execution: id, event }, answer), undefined)
-        }
-      })
-    )
+    return Effect.suspend(() => {
+      const value = givenValue(given)
+      if (Result.isFailure(value)) return Effect.succeed(value.failure)
+      const received = (): JournalEvent => ({ ...this.head("SignalReceived"), name, value: value.success, ...by })
+      return Effect.andThen(
+        this.ending.ready,
+        this.withExecution(id, {
+          live: (execution) => {
+            const misfit = execution.incoming.misfitOf(name, value.success)
+            return misfit === undefined
+              ? Effect.as(execution.incoming.receive(name, value.success, by, answer), undefined)
+              : Effect.as(execution.journal.durable, notApplicable(misfit))
+          },
+          idle: (record, progress) => Effect.as(this.idle.append(record, progress, [received()], answer), undefined),
+          none: () => {
+            const event = JSON.stringify(received())
+            return Effect.as(this.earlySignals.keep({ execution: id, event }, answer), undefined)
+          }
+        })
+      )
+    })
   }
 
   cancel(id: string, by: DecisionBy, answer?: RequestAnswer): Effect.Effect<Refusal | undefined, SagaStoreError> {
@@ -96,8 +107,8 @@ export class Changes {
       this.ending.ready,
       this.withExecution(id, {
         live: (execution) => {
-          if (execution.isUnwinding) return Effect.succeed(notApplicable(alreadyBeingUndone))
-          if (execution.progress.cancelled) return Effect.succeed(undefined)
+          const known = answerToCancel(execution.progress)
+          if (known !== undefined) return Effect.as(execution.journal.durable, known.refusal)
           return Effect.as(
             Effect.andThen(
               execution.cancel(by, answer),
@@ -107,6 +118,8 @@ export class Changes {
           )
         },
         idle: (record, progress) => {
+          const known = answerToCancel(progress)
+          if (known !== undefined) return Effect.succeed(known.refusal)
           const parked = progress.parked?.values().next().value
           const requested: JournalEvent = { ...this.head("CancelRequested"), ...by }
           return Effect.as(
@@ -151,9 +164,10 @@ export class Changes {
         this.withExecution<Decided>(id, {
           known,
           live: (execution) =>
-            Effect.map(
+            Effect.flatMap(
               decided(execution.progress, (decision) => execution.incoming.decide(decision, answer)),
-              (refusal) => ({ refusal, reopen: false })
+              (refusal) =>
+                Effect.as(refusal === undefined ? Effect.void : execution.journal.durable, { refusal, reopen: false })
             ),
           idle: (record, progress) => {
             const failed = Array.from(progress.parked?.values() ?? []).find(({ kind }) => kind === "FailedAfterPivot")
@@ -215,7 +229,10 @@ export class Changes {
     })
   }
 
-  /* Does what fits the place where an execution is now. A finished one refuses everything. */
+  /*
+   * Does what fits the place where an execution is now. A finished one refuses everything. What is answered from the state of
+   * a live one is not told before that is durable: a crash would take it back.
+   */
   private withExecution<A>(id: string, cases: {
     /** What is so already, also of one that is finished. */
     readonly known?: (progress: Progress.Progress) => A | undefined
@@ -225,10 +242,12 @@ export class Changes {
   }): Effect.Effect<A | Refusal, SagaStoreError> {
     const onLive = (execution: Execution): Effect.Effect<A | Refusal, SagaStoreError> => {
       const { finished } = execution.progress
-      const known = cases.known?.(execution.progress)
-      if (known !== undefined) return Effect.succeed(known)
-      if (finished !== undefined) return Effect.succeed(alreadyFinished(finished))
-      return Effect.catchCause(cases.live(execution), (cause) =>
+      const known = cases.known?.(execution.progress) ??
+        (finished === undefined ? undefined : alreadyFinished(finished))
+      const answer: Effect.Effect<A | Refusal, SagaStoreError> = known === undefined
+        ? cases.live(execution)
+        : Effect.as(execution.journal.durable, known)
+      return Effect.catchCause(answer, (cause) =>
         execution.journal.isLost
           ? Effect.fail(this.ending.error ?? closed(this.store))
           : Effect.failCause(cause))
@@ -238,7 +257,7 @@ export class Changes {
       if (this.ending.error !== undefined) return Effect.fail(this.ending.error)
       const live = this.executions.getLive(id)
       if (live !== undefined) {
-        return live.halted && live.fiber !== undefined
+        return live.halted && live.fiber !== undefined && live.progress.finished === undefined
           // It is about to be idle.
           ? Effect.andThen(Fiber.await(live.fiber), this.withExecution(id, cases))
           : onLive(live)
@@ -264,4 +283,10 @@ export class Changes {
   private head<Tag extends JournalEvent["_tag"]>(_tag: Tag) {
     return head(_tag, this.now)
   }
+}
+
+/* How a cancel is answered that changes nothing. */
+const answerToCancel = (progress: Progress.Progress): { readonly refusal: Refusal | undefined } | undefined => {
+  if (progress.unwinds?.has("") === true) return { refusal: notApplicable(alreadyBeingUndone) }
+  return progress.cancelled ? { refusal: undefined } : undefined
 }

@@ -55,11 +55,23 @@ export const text = (where: string, value: unknown): void => {
   if (typeof value !== "string" || value.trim() === "") reject(where, "a string that is not empty", value)
 }
 
+/* PostgreSQL takes 2704 bytes of what it has in an index, with all that stands beside it there. */
+const maxIndexedName = 200
+
+/** A name that stores keep as it is, and have in their indexes. */
+export const indexedName = (where: string, name: unknown): void => {
+  requiredName(where, name)
+  const { length } = name as string
+  if (length > maxIndexedName) {
+    throw new RangeError(`${where}: name has to be a string of at most ${maxIndexedName} characters, but has ${length}`)
+  }
+  storable(`${where}: name`, name)
+}
+
 /** The name of what is in the ids of executions, where a slash ends it. */
 export const definitionName = (where: string, name: unknown): void => {
-  requiredName(where, name)
+  indexedName(where, name)
   if ((name as string).includes("/")) reject(`${where}: name`, "a string without a slash", name)
-  if (!isStorable(name as string)) reject(`${where}: name`, "a string without zero and half characters", name)
 }
 
 /** Whether databases keep a text as it is: not zero characters, nor half of what takes two in UTF-16. */

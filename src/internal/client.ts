@@ -3,12 +3,20 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { Json } from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { SagaStoreError, Unavailable } from "../SagaStoreError.ts"
 import { unlessInterrupted } from "./cause.ts"
-import { type DecisionBy, type DecisionKind, type DecisionOptions, notApplicable, type Refusal } from "./decisions.ts"
+import {
+  type DecisionBy,
+  type DecisionKind,
+  type DecisionOptions,
+  givenValue,
+  notApplicable,
+  type Refusal
+} from "./decisions.ts"
 import {
   type Asked,
   decodeAsked,
@@ -123,6 +131,8 @@ export class Client implements Runner {
   }
 
   private askAndWait(execution: string, asked: Asked): Effect.Effect<Refusal | undefined, SagaStoreError> {
+    const value = "value" in asked ? givenValue(asked.value) : undefined
+    if (value !== undefined && Result.isFailure(value)) return Effect.succeed(value.failure)
     return Effect.flatMap(this.ask(execution, asked), (id) =>
       Effect.clockWith((clock) => {
         this.awaited.set(id, { execution, at: clock.currentTimeMillisUnsafe() })

@@ -1,16 +1,19 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Json } from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { guarded } from "./guard.ts"
+import * as PlainJson from "./plainJson.ts"
 import { hasMarks } from "./redaction.ts"
 import { causeLine, withMessage } from "./render.ts"
 import { marking } from "./secrets.ts"
 
 /*
- * From values to what is stored of them, and back. All of them are total on the way in: an error that fits no schema is
- * kept as what people can read of it.
+ * From values to what is stored of them, and back. All of them are total on the way in: an error that fits no schema, or that
+ * JSON can't hold, is kept as what people can read of it.
  */
 
 /** What can be stored without services. */
@@ -46,17 +49,34 @@ const withSecrets = <A>(schema: Storable<A>, plain: Codec<A>): Codec<A> => {
 
 const makePlain = <A>(schema: Storable<A>): Codec<A> => {
   const json = Schema.toCodecJson(schema)
+  const encode = Schema.encodeUnknownExit(json)
   return {
-    encode: Schema.encodeUnknownExit(json) as Codec<A>["encode"],
+    encode: (value) => {
+      const encoded = encode(value)
+      if (Exit.isFailure(encoded)) return Exit.failCause(encoded.cause)
+      const kept = PlainJson.plain(encoded.value)
+      return Result.isSuccess(kept)
+        ? Exit.succeed(kept.success)
+        : Exit.fail(new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: `It ${kept.failure}` })))
+    },
     decode: Schema.decodeUnknownExit(json) as Codec<A>["decode"]
   }
 }
 
-/* Only name, message and stack of an error are stored; fields that stand for a message are stored as one. */
-export const AnyFailure = Schema.Defect({ includeStack: true }).pipe(Schema.decodeTo(
-  Schema.Unknown,
-  SchemaTransformation.transform({ decode: (failure) => failure, encode: withMessage })
-))
+/*
+ * Only name, message, stack and cause of an error are stored; fields that stand for a message are stored as one. It may be
+ * anywhere in other failures, so it is cut where it is nested deep.
+ */
+export const AnyFailure = Schema.Json.pipe(
+  Schema.decodeTo(
+    Schema.Defect({ includeStack: true }),
+    SchemaTransformation.transform<Json, Json>({ decode: (json) => json, encode: PlainJson.cut })
+  ),
+  Schema.decodeTo(
+    Schema.Unknown,
+    SchemaTransformation.transform({ decode: (failure) => failure, encode: withMessage })
+  )
+)
 
 export const TimeoutError = Schema.TaggedStruct("TimeoutError", { message: Schema.String }).pipe(Schema.decodeTo(
   Schema.instanceOf(Cause.TimeoutError),

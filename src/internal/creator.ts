@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import type { Definitions } from "./definitions.ts"
@@ -9,6 +10,7 @@ import type { Executions } from "./executions.ts"
 import type { Host } from "./host.ts"
 import { decodeEvents, head } from "./journalText.ts"
 import type { Launcher } from "./launcher.ts"
+import * as PlainJson from "./plainJson.ts"
 import type { StartCall } from "./runner.ts"
 import type { ExecutionRecord } from "./store.ts"
 
@@ -38,8 +40,12 @@ export class Creator {
    * The body may begin before the start is durable: it does nothing that has an effect before. Gives the wait for that.
    */
   create(call: StartCall, answer?: RequestAnswer): Effect.Effect<void, SagaStoreError> {
+    const { attributes, definition, id, parent, version } = call
+    const payload = Result.getOrThrowWith(
+      PlainJson.plain(call.payload),
+      (problem) => new Error(`Execution ${id} was not started: its payload ${problem}.`)
+    )
     const at = this.host.clock.currentTimeMillisUnsafe()
-    const { attributes, definition, id, parent, payload, version } = call
     const started: JournalEvent = {
       ...head("ExecutionStarted", at),
       id,

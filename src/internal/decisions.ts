@@ -1,5 +1,7 @@
+import * as Result from "effect/Result"
 import type { Json } from "effect/Schema"
 import { head } from "./journalText.ts"
+import { plain } from "./plainJson.ts"
 import * as Progress from "./progress.ts"
 
 /* What operators may decide on an execution that is parked. */
@@ -68,10 +70,14 @@ export const decisionOn = (
     return notApplicable("it did not fail because of one step, so there is nothing to give a value to")
   }
   const by = { path, ...options.by }
-  return kind === "Resolved"
-    ? { ...head("Resolved", at), value: options.value ?? null, ...by }
-    : { ...head(kind, at), ...by }
+  if (kind !== "Resolved") return { ...head(kind, at), ...by }
+  const value = givenValue(options.value ?? null)
+  return Result.isFailure(value) ? value.failure : { ...head("Resolved", at), value: value.success, ...by }
 }
+
+/** What somebody gives as a value, as it is kept, or why it can't be. */
+export const givenValue = (value: Json): Result.Result<Json, Refusal> =>
+  Result.mapError(plain(value), (problem) => notApplicable(`the value that was given ${problem}`))
 
 const isUndone = ({ unwinds }: Progress.Progress, path: string): boolean =>
   Array.from(unwinds?.keys() ?? []).some((scope) => path.startsWith(`${scope}/`))

@@ -1,3 +1,4 @@
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -101,6 +102,8 @@ export const sleep = (millis: number, inMemory: Effect.Effect<void>, name: strin
 
 /** Waits for a signal. */
 export const awaitSignal = <A>(name: string, codec: Codec<A>): Effect.Effect<A> => {
+  const misfit = (problem: Cause.Cause<unknown>, isInClear: boolean): string =>
+    `"${name}" does not fit its schema: ${causeLine(problem, isInClear)}`
   const read = (
     execution: Execution,
     value: Json,
@@ -110,7 +113,7 @@ export const awaitSignal = <A>(name: string, codec: Codec<A>): Effect.Effect<A> 
       const decoded = codec.decode(opened)
       return Exit.isSuccess(decoded)
         ? Effect.succeed(decoded.value)
-        : otherwise(`Signal "${name}" does not fit its schema: ${causeLine(decoded.cause, execution.isInClear)}`)
+        : otherwise(`Signal ${misfit(decoded.cause, execution.isInClear)}`)
     })
   return between<A>(
     { kind: "wait for signal", name, result: "SignalConsumed" },
@@ -124,7 +127,7 @@ export const awaitSignal = <A>(name: string, codec: Codec<A>): Effect.Effect<A> 
         // Read first, so that nothing comes between what the journal and the saga are told.
         return Effect.flatMap(Effect.exit(read(execution, value, (why) => Effect.die(new Error(why)))), (given) => {
           if (execution.incoming.nextSignal(name)?.sequence !== sequence) return consume()
-          if (execution.halted) return Effect.interrupt
+          if (execution.isOver) return Effect.interrupt
           execution.journal.note({
             ...execution.journal.head("SignalConsumed"),
             path,
@@ -137,7 +140,17 @@ export const awaitSignal = <A>(name: string, codec: Codec<A>): Effect.Effect<A> 
         })
       }
       const wait = (): Effect.Effect<A> =>
-        waiting(execution, path, interruptibly(execution.incoming.awaitSignal(name)), consume)
+        waiting(
+          execution,
+          path,
+          interruptibly(execution.incoming.awaitSignal(name, (value) => {
+            // What is sealed is looked at when it is taken.
+            if (!execution.isInClear) return undefined
+            const decoded = codec.decode(value)
+            return Exit.isSuccess(decoded) ? undefined : `signal ${misfit(decoded.cause, true)}`
+          })),
+          consume
+        )
       if (execution.incoming.nextSignal(name) !== undefined || execution.progress.waits?.has(path) === true) {
         return consume()
       }
@@ -213,7 +226,10 @@ export const child = (call: ChildCall): Effect.Effect<ResultOfChild> =>
 const openResult = (execution: Execution, call: ChildCall, ended: ResultOfChild): Effect.Effect<ResultOfChild> =>
   Effect.map(execution.open(ended.result, `The result of child "${call.id}"`), (result) => ({ ...ended, result }))
 
-/* Goes on with `then` when the wait is over. Where it is interrupted, nobody waits any more, and the journal says so. */
+/*
+ * Goes on with `then` when the wait is over. Where it is interrupted, nobody waits any more, and the journal says so. With
+ * the execution all waits are over, which a forked fiber may find out late.
+ */
 const waiting = <A, B>(
   execution: Execution,
   path: string,
@@ -221,9 +237,9 @@ const waiting = <A, B>(
   then: (value: A) => Effect.Effect<B>
 ): Effect.Effect<B> =>
   Effect.matchCauseEffect(wait, {
-    onSuccess: then,
+    onSuccess: (value) => execution.isOver ? Effect.interrupt : then(value),
     onFailure: (cause) => {
-      if (!execution.halted) execution.journal.note({ ...execution.journal.head("WaitInterrupted"), path })
+      if (!execution.isOver) execution.journal.note({ ...execution.journal.head("WaitInterrupted"), path })
       return Effect.failCause(cause)
     }
   })

@@ -119,9 +119,14 @@ export class Execution extends Haltable {
 
   /* ------------------------------------------------------------------------------------------------ what may start */
 
+  /** Whether nothing of it goes on here. A fiber that it has forked may still run. */
+  get isOver(): boolean {
+    return this.halted || this.progress.finished !== undefined
+  }
+
   /** Holds back what had not started before until all that had has been asked for; undefined where nothing holds it. */
   hold(frame: Frame, path: string): Effect.Effect<void> | undefined {
-    if (this.halted) return Effect.interrupt
+    if (this.isOver) return Effect.interrupt
     const { recovered } = this
     const undone = this.undoneAround(frame)
     if (recovered?.isReplaying !== true) {
@@ -143,7 +148,7 @@ export class Execution extends Haltable {
 
   /** Whether nothing new may start in `frame`. */
   isStopped(frame: Frame): boolean {
-    return this.halted || this.undoneAround(frame) !== undefined ||
+    return this.isOver || this.undoneAround(frame) !== undefined ||
       (this.progress.cancelled && !isInCompensation(frame))
   }
 

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { JournalEvent } from "../JournalEvent.ts"
 import type { SagaStoreError } from "../SagaStoreError.ts"
 import type { RequestAnswer } from "./desk.ts"
@@ -18,6 +19,8 @@ import type { Ticket } from "./writer.ts"
  * 2. Code between steps goes on at once; the next action or compensation starts, and a result is told, when all events
  *    before it are durable.
  * 3. When the store is lost, the execution halts, and whoever waits for an event to be durable is told that it never is.
+ * 4. Nothing follows the last event, nor what is written when nobody runs the execution here any more: fibers that it has
+ *    forked may still run then, and others may write its journal.
  */
 
 const results: ReadonlySet<JournalEvent["_tag"]> = new Set<ResultEvent["_tag"]>([
@@ -31,6 +34,21 @@ const results: ReadonlySet<JournalEvent["_tag"]> = new Set<ResultEvent["_tag"]>(
   "CompensationFailed"
 ])
 
+const fromOutside: ReadonlySet<JournalEvent["_tag"]> = new Set<JournalEvent["_tag"]>([
+  "Retried",
+  "Skipped",
+  "Resolved",
+  "CancelRequested",
+  "SignalReceived"
+])
+
+/** What a journal has to know of its execution. */
+export interface Parkable extends Haltable {
+  readonly id: string
+  /** Parks the execution as what can go on when the program around it has changed. */
+  readonly stop: (reason: string) => unknown
+}
+
 export class ExecutionJournal {
   readonly key: number
   readonly progress: Progress.Progress
@@ -40,8 +58,10 @@ export class ExecutionJournal {
   record: ExecutionRecord
   /** How many results the saga has been given. Where some were given again, their replay sets it when it is done. */
   given = 0
-  private readonly execution: Haltable
+  private readonly execution: Parkable
   private readonly host: Host
+  /** Whether nobody runs the execution here any more. */
+  private isClosed = false
   /** The last event, as long as it waits to be written. */
   private unwritten: Appended | undefined = undefined
   /** How many events are durable. */
@@ -50,7 +70,7 @@ export class ExecutionJournal {
 
   /** With `stored`, the store has these events already. */
   constructor(
-    execution: Haltable,
+    execution: Parkable,
     host: Host,
     record: ExecutionRecord,
     events: ReadonlyArray<JournalEvent>,
@@ -79,13 +99,17 @@ export class ExecutionJournal {
 
   /** Says that an execution goes on which was parked by an earlier start, whose code did not fit. It does now. */
   resume(): void {
-    if (this.progress.parked?.has("") === true && !this.execution.halted) this.note(this.head("Resumed"))
+    const parked = this.progress.parked?.get("")
+    if (parked !== undefined && Progress.isForCode(parked) && !this.execution.halted) this.note(this.head("Resumed"))
   }
 
   /** Queues an event to be written. What has an effect outside has to wait until it is `durable`. */
   note(event: JournalEvent, whenWritten?: () => void, answer?: RequestAnswer): void {
     const { progress } = this
-    if (!isDecision(event)) this.resume()
+    if (this.isClosed || progress.finished !== undefined) return
+    const text = Result.try(() => JSON.stringify(event))
+    if (Result.isFailure(text)) return this.refuse(event)
+    if (saysThatCodeFits(event)) this.resume()
     Progress.apply(progress, event)
     if (results.has(event._tag) && (event as ResultEvent).after >= 0) this.given++
     if (this.isLost) return
@@ -93,7 +117,7 @@ export class ExecutionJournal {
       this,
       this.changedRecord(event),
       progress.sequence,
-      event,
+      text.success,
       [],
       whenWritten ?? this.host.alerts?.whenWritten(progress.started.id, progress.sequence, event),
       undefined,
@@ -102,13 +126,30 @@ export class ExecutionJournal {
     this.host.write(this.unwritten)
   }
 
+  /*
+   * The writer is shared by all executions, so what can't be written is found out before. An action that has ended so is one
+   * that was running when the process ended.
+   */
+  private refuse({ _tag }: JournalEvent): void {
+    this.execution.stop(
+      `Execution ${this.execution.id} can't go on. ${_tag} can't be written: it holds what JSON has no place for, or is ` +
+        `nested too deep. Nothing is lost. Change the code or the payload codec that made it, and it goes on.`
+    )
+  }
+
+  /** From now on nothing is added by this process, which does not run the execution any more. */
+  close(): void {
+    this.isClosed = true
+  }
+
   /** Queues the first event. `refused` and `lost` are called where the store does not take it. */
   begin(early: ReadonlyArray<string>, ended: {
     readonly written: () => void
     readonly failed: (error: SagaStoreError) => void
   }, answer?: RequestAnswer): void {
     const { started } = this.progress
-    this.unwritten = new Appended(this, this.record, 1, started, early, ended.written, ended.failed, answer)
+    const text = JSON.stringify(started)
+    this.unwritten = new Appended(this, this.record, 1, text, early, ended.written, ended.failed, answer)
     this.host.write(this.unwritten)
   }
 
@@ -198,7 +239,7 @@ class Appended implements Ticket {
   private readonly journal: ExecutionJournal
   private readonly record: ExecutionRecord | undefined
   private readonly sequence: number
-  private readonly event: JournalEvent
+  private readonly text: string
   private readonly more: ReadonlyArray<string>
   private readonly whenWritten: (() => void) | undefined
   private readonly answer: RequestAnswer | undefined
@@ -208,7 +249,7 @@ class Appended implements Ticket {
     journal: ExecutionJournal,
     record: ExecutionRecord | undefined,
     sequence: number,
-    event: JournalEvent,
+    text: string,
     more: ReadonlyArray<string>,
     whenWritten: (() => void) | undefined,
     refused?: (error: SagaStoreError) => void,
@@ -217,7 +258,7 @@ class Appended implements Ticket {
     this.journal = journal
     this.record = record
     this.sequence = sequence
-    this.event = event
+    this.text = text
     this.more = more
     this.whenWritten = whenWritten
     this.refused = refused
@@ -234,8 +275,8 @@ class Appended implements Ticket {
 
   take(): Append {
     this.journal.sealed(this)
-    const event = this.starts === undefined ? this.event : { ...this.event, starts: this.starts }
-    const text = JSON.stringify(event)
+    const { starts } = this
+    const text = starts === undefined ? this.text : `${this.text.slice(0, -1)},"starts":${JSON.stringify(starts)}}`
     return {
       key: this.journal.key,
       record: this.record,
@@ -256,7 +297,5 @@ class Appended implements Ticket {
   }
 }
 
-const isDecision = (event: JournalEvent): boolean =>
-  event._tag === "Retried" || event._tag === "Skipped" || event._tag === "Resolved" || event._tag === "Resumed" ||
-  event._tag === "Parked" || event._tag === "CancelRequested" || event._tag === "SignalReceived" ||
-  event._tag === "ExecutionFailed" || event._tag === "ExecutionCompensated"
+const saysThatCodeFits = (event: JournalEvent): boolean =>
+  !fromOutside.has(event._tag) && event._tag !== "Resumed" && !(event._tag === "Parked" && Progress.isForCode(event))

@@ -52,14 +52,16 @@ export class Idle {
     return Effect.callback((resume) => {
       const firstSequence = progress.sequence + 1
       for (const event of events) Progress.apply(progress, event)
-      const changed: ExecutionRecord = {
-        ...record,
+      const state = {
         status: Progress.statusOf(progress),
         reason: Progress.parkedReason(progress) ?? null,
         error: Progress.errorOf(progress),
-        cancelled: progress.cancelled,
-        updatedAt: this.clock.currentTimeMillisUnsafe()
+        cancelled: progress.cancelled
       }
+      const isAsItWas = state.status === record.status && state.reason === record.reason &&
+        state.error === record.error && state.cancelled === record.cancelled
+      // A signal leaves it parked since when it was.
+      const changed = isAsItWas ? record : { ...record, ...state, updatedAt: this.clock.currentTimeMillisUnsafe() }
       this.journals.write({
         take: () => ({
           key: record.key,

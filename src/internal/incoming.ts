@@ -6,11 +6,20 @@ import type { ExecutionJournal } from "./executionJournal.ts"
 import type { Haltable } from "./haltable.ts"
 import type * as Progress from "./progress.ts"
 
+interface SignalWaiter {
+  readonly name: string
+  readonly misfit: Misfit
+  readonly wake: () => void
+}
+
+/** Why a value does not fit what is waited for; undefined where it fits, or nobody can tell. */
+type Misfit = (value: Json) => string | undefined
+
 /** What an execution may wait for that comes from outside: signals, and decisions of operators. */
 export class Incoming {
   private readonly execution: Haltable
   private readonly journal: ExecutionJournal
-  private signalWaiters: Array<{ readonly name: string; readonly wake: () => void }> | undefined = undefined
+  private signalWaiters: Array<SignalWaiter> | undefined = undefined
   private deciders: Map<string, () => void> | undefined = undefined
   /** The steps whose resolutions have been looked at, and who waits for others. */
   private judged: Set<string> | undefined = undefined
@@ -22,9 +31,9 @@ export class Incoming {
   }
 
   /** Waits until a signal of this name arrives. */
-  awaitSignal(name: string): Effect.Effect<void> {
+  awaitSignal(name: string, misfit: Misfit): Effect.Effect<void> {
     return this.execution.wait((resume) => {
-      const waiter = { name, wake: () => resume(undefined) }
+      const waiter: SignalWaiter = { name, misfit, wake: () => resume(undefined) }
       const waiters = this.signalWaiters ??= []
       waiters.push(waiter)
       return () => {
@@ -32,6 +41,11 @@ export class Incoming {
         if (index >= 0) waiters.splice(index, 1)
       }
     })
+  }
+
+  /** Why whoever waits for a signal of this name can't take this value. */
+  misfitOf(name: string, value: Json): string | undefined {
+    return this.signalWaiters?.find((waiter) => waiter.name === name)?.misfit(value)
   }
 
   /** The oldest signal of this name that nobody has been given. */

@@ -47,7 +47,14 @@ export class Launcher {
     const program = Effect.uninterruptible(
       Effect.flatMap(
         Effect.exit(execution.isInClear ? saga : Effect.andThen(keeper.openReasons, saga)),
-        (exit) => this.finish(keeper, exit)
+        (exit) =>
+          Effect.ensuring(
+            this.finish(keeper, exit),
+            // Also where it has halted because its end could not be written.
+            Effect.sync(() => {
+              if (execution.halted) this.rest(execution)
+            })
+          )
       )
     )
     execution.attach(Effect.runForkWith(definition.context)(program))
@@ -56,7 +63,7 @@ export class Launcher {
 
   private finish(keeper: Keeper, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     const { execution } = keeper
-    if (execution.halted) return Effect.sync(() => this.executions.rest(execution))
+    if (execution.halted) return Effect.void
     if (Exit.isFailure(exit)) return this.finishFailed(keeper, exit.cause)
     this.end(execution, { ...execution.journal.head("ExecutionCompleted"), result: exit.value as Json })
     return Effect.void
@@ -64,7 +71,14 @@ export class Launcher {
 
   private finishFailed({ execution, outcome }: Keeper, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const { definition, journal, progress } = execution
-    return Effect.flatMap(execution.seal(definition.cause.encode(asTyped(cause))), (result) => {
+    const typed = asTyped(cause)
+    // Of a saga that was only started, nobody else might hear of it. A logger may fail as well.
+    const told = Cause.hasDies(typed)
+      ? Effect.exit(Effect.logError(
+        `Execution ${execution.id} failed with a mistake in its code: ${causeLine(typed, execution.isInClear)}.`
+      ))
+      : Effect.void
+    return Effect.flatMap(Effect.andThen(told, execution.seal(definition.cause.encode(typed))), (result) => {
       if (outcome === "Compensated") {
         // What is not undone of a saga within it, or of a child, is not undone of it.
         const ended = journal.head(leavesSomething(cause) ? "ExecutionFailed" : "ExecutionCompensated")
@@ -86,13 +100,20 @@ export class Launcher {
           }`,
           cause: result
         })
-        // From here on decisions are those on an execution that nobody runs.
-        this.executions.rest(execution)
+        // What its forked fibers wait for, they wait for again when somebody has decided.
+        execution.halt()
+        this.rest(execution)
         return parked
       }
       this.end(execution, { ...journal.head("ExecutionFailed"), result })
       return Effect.void
     })
+  }
+
+  /* From here on others write its journal: decisions are those on an execution that nobody runs. */
+  private rest(execution: Execution): void {
+    execution.journal.close()
+    this.executions.rest(execution)
   }
 
   /* It is live until its last event is durable, and then gone. */

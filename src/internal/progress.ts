@@ -149,9 +149,12 @@ const errorKind = ({ finished, parked, unwinds }: Progress): string | null => {
   }
   const [first] = parked?.values() ?? []
   if (first === undefined) return kindOfCause(unwinds?.get("")?.cause ?? null)
-  if (first.kind === "Mismatch" || first.kind === "NotRegistered") return first.kind
+  if (isForCode(first)) return first.kind
   return first.kind === "CompensationFailed" ? kindOfCause(first.cause) : kindOfReason(first.cause)
 }
+
+/** Whether an execution is parked until it finds code that fits. Then it goes on by itself. */
+export const isForCode = ({ kind }: EventOf<"Parked">): boolean => kind === "Mismatch" || kind === "NotRegistered"
 
 /** Applies the next event. */
 export const apply = (progress: Progress, event: JournalEvent): void => {
@@ -259,9 +262,11 @@ export const apply = (progress: Progress, event: JournalEvent): void => {
       progress.parked?.delete(event.path)
       return
     }
-    case "Resumed":
-      progress.parked?.delete("")
+    case "Resumed": {
+      const parked = progress.parked?.get("")
+      if (parked !== undefined && isForCode(parked)) progress.parked!.delete("")
       return
+    }
     case "ExecutionCompleted":
     case "ExecutionCompensated":
     case "ExecutionFailed":

@@ -190,7 +190,9 @@ class Draft {
       case "ExecutionFailed":
         // Forked fibers may have waited for something still.
         for (const wait of [...this.timers.values(), ...this.waits.values(), ...this.children.values()]) {
-          if (wait.endedAt === null) end<"Interrupted">(wait, "Interrupted", event.at)
+          if (wait.endedAt !== null) continue
+          wait.state = "Interrupted"
+          wait.endedAt = event.at
         }
         return
       default:

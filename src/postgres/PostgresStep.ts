@@ -38,6 +38,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { createHash } from "node:crypto"
 import * as Check from "../internal/check.ts"
 import * as Codec from "../internal/codec.ts"
 import type { Execution } from "../internal/execution.ts"
@@ -243,8 +244,17 @@ interface Phase {
   readonly begin: string | undefined
 }
 
-/* Names may hold what texts in a database can't. No path has two lines, so what has stands for something else. */
-const storable = (path: string): string => Check.isStorable(path) ? path : `\n${JSON.stringify(path)}`
+/*
+ * Names may hold what texts in a database can't, and be longer than its indexes can have. No path has two lines, so what has
+ * stands for something else.
+ */
+const storable = (path: string): string => {
+  const text = Check.isStorable(path) ? path : `\n${JSON.stringify(path)}`
+  return text.length <= maxKey ? text : `\n${createHash("sha256").update(text).digest("hex")}`
+}
+
+/* Of three bytes at most, in a row of an index that takes 2704. */
+const maxKey = 800
 
 /* Nobody asks what a compensation returns. */
 const discarded: Codec.Codec<unknown> = {

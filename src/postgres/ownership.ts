@@ -323,7 +323,8 @@ const decodeState = decode(Schema.Struct({ lastKey: Schema.Int, lastChange: Sche
 const readState = Effect.fnUntraced(function*(settings: Settings, session: Session) {
   const [row] = yield* session.query(
     `SELECT greatest(last_key, (SELECT max(key) FROM "${settings.schema}".executions))::float8 AS "lastKey",
-      coalesce((SELECT max(updated_at) FROM "${settings.schema}".executions), 0)::float8 AS "lastChange",
+      least(coalesce((SELECT max(updated_at) FROM "${settings.schema}".executions), 0), ${Number.MAX_SAFE_INTEGER})
+        ::float8 AS "lastChange",
       term::float8 AS term
     FROM "${settings.schema}".owner WHERE one`
   )

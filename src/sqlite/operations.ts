@@ -133,7 +133,7 @@ export const makeOperations = (database: DatabaseSync, filename: string): Connec
     WHERE epoch = ? AND beats = ?`)
   const selectLastOnes = prepare(`
     SELECT max(last_key, coalesce((SELECT max(key) FROM executions), 0)) AS key,
-      coalesce((SELECT max(updated_at) FROM executions), 0) AS change
+      min(coalesce((SELECT max(updated_at) FROM executions), 0), ${Number.MAX_SAFE_INTEGER}) AS change
     FROM owner`)
   const updateBeat = prepare("UPDATE owner SET beats = beats + 1, heartbeat_at = ? WHERE epoch = ?")
   const updateReleased = prepare("UPDATE owner SET beats = beats + 1, released_at = ? WHERE epoch = ?")

@@ -34,8 +34,9 @@ export const signal = Cli.make(
 ).pipe(
   Command.withDescription(
     "Sends a signal to an execution. It is kept until the execution waits for it. A value that does not fit the schema " +
-      "of the signal makes the saga fail, as does null where one is forgotten. It is stored as it is given, and can be " +
-      "seen in the history, even where the schema marks it as Redacted."
+      "of the signal is refused where the execution waits for it; else the saga fails when it does, also of the null of a " +
+      "value that was forgotten. It is stored as it is given, and can be seen in the history, even where the schema marks " +
+      "it as Redacted."
   ),
   Command.withShortDescription("Sends a signal to an execution."),
   Command.withExamples([

@@ -4,6 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DurableSaga, type JournalEvent } from "effect-saga"
+import { makeMixedText } from "../mixedText.ts"
 import { refusal, restarted, start, testsOn } from "./engine.ts"
 import { backwards, connect } from "./processes.ts"
 import { Trip } from "./sagas.ts"
@@ -153,16 +154,24 @@ export const suite = (name: string, storage: StorageLayer): void => {
     }
 
     test(
-      "are none at their limits",
+      "are none at their limits, with the longest name of a definition and of an error",
       Effect.gen(function*() {
-        const names = Array.from({ length: 20 }, (_, index) => `${"n".repeat(98)}${index + 10}`)
-        const attributes = Object.fromEntries(names.map((name) => [name, "v".repeat(500)]))
-        const Large = DurableSaga.make("Large", { idempotencyKey: () => "1", attributes: () => attributes })
-        const engine = yield* start(Large.toLayer(() => Effect.void))
+        const longest = makeMixedText()
+        const attributes = Object.fromEntries(Array.from({ length: 20 }, () => [longest(100), longest(500)]))
+        const name = longest(200)
+        const tag = longest(300)
+        const key = longest(1000)
+        const Large = DurableSaga.make(name, {
+          error: Schema.TaggedStruct(tag, {}),
+          idempotencyKey: () => key,
+          attributes: () => attributes
+        })
+        const engine = yield* start(Large.toLayer(() => Effect.fail({ _tag: tag })))
 
-        yield* engine.use(Large.execute())
+        yield* Effect.exit(engine.use(Large.execute()))
 
-        assert.deepStrictEqual((yield* engine.service.get("Large/1")).attributes, attributes)
+        const [found] = yield* engine.service.list()
+        assert.deepInclude(found!, { definition: name, error: tag.slice(0, 200), attributes })
       })
     )
   })

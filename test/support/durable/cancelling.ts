@@ -4,7 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Schema } from "effect"
 import { Durable, DurableSaga, Saga, Signal, Step } from "effect-saga"
-import { pass, refusal, settle, start, testsOn } from "./engine.ts"
+import { pass, refusal, settle, start, testsOn, whileTimePasses } from "./engine.ts"
 import { Careless, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
@@ -319,6 +319,90 @@ export const suite = (name: string, storage: StorageLayer): void => {
         yield* engine.exit(Trip.await("Trip/1"))
 
         const requests = (yield* engine.story("Trip/1")).filter((line) => line === "CancelRequested")
+        assert.deepStrictEqual(requests, ["CancelRequested"])
+      })
+    )
+
+    test(
+      "twice is not answered before the first one is durable",
+      Effect.gen(function*() {
+        const gate = yield* makeGate
+        const ledger = yield* makeLedger
+        const engine = yield* start(Trip.toLayer(() => ledger.slow(gate.pass)))
+        yield* engine.use(Trip.start("1"))
+        yield* gate.arrived
+        yield* engine.fillDisk
+
+        const both = yield* Effect.forEach([1, 2], () => Effect.forkChild(engine.use(Trip.cancel("Trip/1"))))
+        yield* settle
+        const answered = both.filter((fiber) => fiber.pollUnsafe() !== undefined)
+        yield* engine.freeDisk
+        yield* whileTimePasses(Fiber.joinAll(both))
+
+        assert.lengthOf(answered, 0)
+        assert.isTrue((yield* engine.service.get("Trip/1")).cancelled)
+        yield* gate.open
+      })
+    )
+
+    test(
+      "an execution that has ended is not refused before its end is durable",
+      Effect.gen(function*() {
+        const engine = yield* start(Trip.toLayer(() => Effect.as(Durable.sleep("1 minute"), null)))
+        yield* engine.use(Trip.start("1"))
+        yield* engine.reaches("Trip/1", "Waiting")
+        yield* engine.fillDisk
+        yield* pass("1 minute")
+
+        const cancelling = yield* Effect.forkChild(engine.use(refusal(Trip.cancel("Trip/1"))))
+        yield* settle
+        const isAnswered = cancelling.pollUnsafe() !== undefined
+        yield* engine.freeDisk
+        const reason = yield* whileTimePasses(Fiber.join(cancelling))
+
+        assert.isFalse(isAnswered)
+        assert.match(reason, /^AlreadyFinished/)
+      })
+    )
+
+    test(
+      "one that was being undone is refused while its definition is not registered, too",
+      Effect.gen(function*() {
+        const gate = yield* makeGate
+        const ledger = yield* makeLedger
+        const definitions = Trip.toLayer(() =>
+          Effect.andThen(ledger.slowlyUndone(gate.pass), Effect.fail("out of stock"))
+        )
+        const first = yield* start(definitions)
+        yield* first.use(Trip.start("1"))
+        yield* gate.arrived
+        yield* first.crash
+        yield* gate.openToOthers
+
+        const second = yield* start(Careless.toLayer(() => Effect.succeed(null)))
+        const reason = yield* second.use(refusal(Trip.cancel("Trip/1")))
+        yield* second.register(definitions)
+        const exit = yield* second.exit(Trip.await("Trip/1"))
+
+        assert.strictEqual(reason, "NotApplicable: Execution \"Trip/1\" was left as it is: it is already being undone.")
+        assert.strictEqual(endingOf(exit), "Fail out of stock")
+      })
+    )
+
+    test(
+      "twice is the same as once while its definition is not registered, too",
+      Effect.gen(function*() {
+        const definitions = Trip.toLayer(() => Effect.as(Durable.sleep("1 minute"), null))
+        const first = yield* start(definitions)
+        yield* first.use(Trip.start("1"))
+        yield* first.reaches("Trip/1", "Waiting")
+        yield* first.stop
+
+        const second = yield* start(Careless.toLayer(() => Effect.succeed(null)))
+        yield* second.use(Trip.cancel("Trip/1"))
+        yield* second.use(Trip.cancel("Trip/1"))
+
+        const requests = (yield* second.story("Trip/1")).filter((line) => line === "CancelRequested")
         assert.deepStrictEqual(requests, ["CancelRequested"])
       })
     )

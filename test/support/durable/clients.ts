@@ -2,7 +2,7 @@
  * Starting, joining, and reading results.
  */
 import { assert, describe } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Logger, Option, Result, Schema } from "effect"
 import { DurableSaga, Saga, SagaEngine, Step } from "effect-saga"
 import { TestClock } from "effect/testing"
 import { causeOf, compensationFailedIn } from "../results.ts"
@@ -317,6 +317,22 @@ export const suite = (name: string, storage: StorageLayer): void => {
           assert.strictEqual((defect as Error).message, "a bug")
         }
         assert.deepStrictEqual(ledger.lines, ["a", "undo a"])
+      })
+    )
+
+    test(
+      "that is a defect is logged: of a saga that was only started nobody else might hear of it",
+      Effect.gen(function*() {
+        const lines: Array<unknown> = []
+        const logger = Logger.make(({ message }) => lines.push(message))
+        const definitions = Trip.toLayer(() => Effect.die(new TypeError("no city")))
+        const engine = yield* Effect.provide(start(definitions), Logger.layer([logger]))
+
+        yield* engine.exit(Trip.execute("1"))
+
+        assert.deepStrictEqual(lines.map(String), [
+          "Execution Trip/1 failed with a mistake in its code: TypeError: no city."
+        ])
       })
     )
 

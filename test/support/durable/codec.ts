@@ -124,6 +124,66 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "that gives what JSON can't hold parks the execution that it was for and no other, which goes on with the right one",
+      Effect.gen(function*() {
+        const step = Step.make("step", { input: Schema.String, action: () => Effect.void })
+        const definitions = Trip.toLayer((id) => Effect.as(step(`input of ${id}`), id))
+        const broken: SagaEngine.PayloadCodec = {
+          encode: (json) => Effect.succeed(json === "input of 1" ? (1n as never) : json),
+          decode: Effect.succeed
+        }
+        const first = yield* start(definitions, { codec: broken })
+        yield* first.use(Trip.start("1"))
+
+        const { reason } = yield* first.reaches("Trip/1", "Parked")
+        const other = yield* first.use(Trip.execute("2"))
+        yield* first.stop
+        const second = yield* start(definitions)
+
+        assert.strictEqual(
+          reason,
+          "Execution Trip/1 can't go on. StepSucceeded can't be written: it holds what JSON has no place for, or is nested " +
+            "too deep. Nothing is lost. Change the code or the payload codec that made it, and it goes on."
+        )
+        assert.strictEqual(other, "2")
+        assert.strictEqual(yield* second.use(Trip.await("Trip/1")), "1")
+      })
+    )
+
+    for (
+      const [what, encoded] of [
+        ["fails", Effect.die(new Error("no key"))],
+        ["gives what JSON can't hold", Effect.succeed(1n as never)]
+      ] as const
+    ) {
+      test(
+        `that ${what} for the end of an execution parks it, and it goes on with a codec that works`,
+        Effect.gen(function*() {
+          let broken = true
+          const codec: SagaEngine.PayloadCodec = {
+            encode: (json) => broken && JSON.stringify(json).includes("the end") ? encoded : Effect.succeed(json),
+            decode: Effect.succeed
+          }
+          const engine = yield* start(
+            Trip.toLayer((id) => id === "fails" ? Effect.fail("the end") : Effect.succeed("the end")),
+            { codec }
+          )
+          for (const id of ["fails", "completes"]) {
+            yield* engine.use(Trip.start(id))
+            yield* engine.reaches(`Trip/${id}`, "Parked")
+          }
+          broken = false
+
+          // Whoever looks at it has it go on.
+          for (const id of ["fails", "completes"]) yield* Effect.ignore(engine.service.retry(`Trip/${id}`))
+
+          assert.strictEqual(endingOf(yield* engine.exit(Trip.await("Trip/fails"))), "Fail the end")
+          assert.strictEqual(yield* engine.use(Trip.await("Trip/completes")), "the end")
+        })
+      )
+    }
+
+    test(
       "that can't read a result says so to whoever asks for it",
       Effect.gen(function*() {
         const definitions = Trip.toLayer(() => Effect.succeed("done"))

@@ -2,10 +2,11 @@
  * Executions that failed after their pivot, and what an operator decides on them.
  */
 import { assert, describe } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { Saga, Step } from "effect-saga"
-import { refusal, restarted, settle, start, testsOn, until } from "./engine.ts"
-import { Careless, makeLedger, Trip } from "./sagas.ts"
+import { Effect, Fiber, Schema } from "effect"
+import { Durable, Saga, Step } from "effect-saga"
+import { makeHandler, startWith } from "./alerting.ts"
+import { pass, refusal, restarted, settle, start, testsOn, until } from "./engine.ts"
+import { Careless, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
 
@@ -210,6 +211,105 @@ export const suite = (name: string, storage: StorageLayer): void => {
 
         assert.deepStrictEqual(yield* engine.use(Trip.await("Trip/1")), "b")
         assert.deepStrictEqual(ledger.lines, ["tickets", "b"])
+      })
+    )
+
+    test(
+      "of plain code parks it again where a retry fails again, and it can be decided on again",
+      Effect.gen(function*() {
+        const ledger = yield* makeLedger
+        const engine = yield* start(
+          Trip.toLayer(() => Effect.andThen(Saga.pivot(ledger.step("tickets")), Effect.fail("no truck")))
+        )
+        yield* engine.use(Trip.start("1"))
+        yield* engine.reaches("Trip/1", "Parked")
+
+        yield* engine.service.retry("Trip/1")
+        yield* settle
+
+        assert.deepInclude(yield* engine.service.get("Trip/1"), {
+          status: "Parked",
+          reason: "It failed after its pivot: \"no truck\""
+        })
+        yield* engine.service.skip("Trip/1")
+        assert.match(endingOf(yield* engine.exit(Trip.await("Trip/1"))), /^CommittedIncomplete /)
+        assert.deepStrictEqual((yield* engine.story("Trip/1")).slice(3), [
+          "Parked",
+          "Retried",
+          "Parked",
+          "Skipped",
+          "ExecutionFailed"
+        ])
+      })
+    )
+
+    for (const [fork, name] of [[Effect.forkChild, "child"], [Effect.forkDetach, "detached"]] as const) {
+      test(
+        `keeps it parked, whatever a ${name} fiber still waits for, and that is waited for again when it is retried`,
+        Effect.gen(function*() {
+          const ledger = yield* makeLedger
+          let broken = true
+          const engine = yield* start(
+            Trip.toLayer(() =>
+              Effect.gen(function*() {
+                const reminder = yield* fork(Durable.sleep("1 minute"))
+                yield* Saga.pivot(ledger.step("tickets"))
+                if (broken) return yield* Effect.fail("no truck")
+                yield* Fiber.join(reminder)
+                return yield* Durable.now
+              })
+            )
+          )
+          yield* engine.use(Trip.start("1"))
+          yield* engine.reaches("Trip/1", "Parked")
+          yield* pass("90 seconds")
+          assert.strictEqual(yield* engine.status("Trip/1"), "Parked")
+          broken = false
+
+          yield* engine.service.retry("Trip/1")
+
+          assert.strictEqual(yield* engine.use(Trip.await("Trip/1")), 90_000)
+          assert.deepStrictEqual((yield* engine.story("Trip/1")).slice(1), [
+            "TimerStarted sleep",
+            "StepSucceeded tickets",
+            "SagaCommitted pivot",
+            "Parked",
+            "Retried",
+            "TimerFired sleep",
+            "ValueRecorded now",
+            "ExecutionCompleted"
+          ])
+        })
+      )
+    }
+
+    test(
+      "of two branches is told of, and can be decided on, also where a crash came before it was parked",
+      Effect.gen(function*() {
+        const { ledger, step } = yield* makeIncomplete(new Set(["b", "c"]))
+        const gate = yield* makeGate
+        const handler = yield* makeHandler()
+        const definitions = Trip.toLayer(() =>
+          Effect.gen(function*() {
+            yield* Saga.pivot(ledger.step("tickets"))
+            return yield* Effect.onError(
+              Saga.all([step("b"), step("c")], { concurrency: "unbounded" }),
+              () => gate.pass
+            )
+          })
+        )
+        const first = yield* start(definitions)
+        yield* first.use(Trip.start("1"))
+        yield* gate.arrived
+        yield* settle
+        yield* first.crash
+        yield* gate.openToOthers
+
+        const engine = yield* startWith(handler.alerts, definitions)
+        yield* handler.awaitTold(1)
+        yield* engine.service.skip("Trip/1")
+
+        assert.match(endingOf(yield* engine.exit(Trip.await("Trip/1"))), /^CommittedIncomplete /)
       })
     )
 

@@ -5,7 +5,8 @@ import { assert, describe } from "@effect/vitest"
 import { Effect, Option, Schema } from "effect"
 import { Durable, DurableSaga, Saga, Signal, Step } from "effect-saga"
 import { pass, refusal, settle, start, testsOn } from "./engine.ts"
-import { makeGate, makeLedger, Trip } from "./sagas.ts"
+import { connect } from "./processes.ts"
+import { Go, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
 
@@ -158,6 +159,24 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
+      "leaves an execution parked since when it was",
+      Effect.gen(function*() {
+        const first = yield* start(waiting(1))
+        yield* first.use(Trip.start("1"))
+        yield* first.reaches("Trip/1", "Waiting")
+        yield* first.stop
+        const second = yield* start(DurableSaga.make("Other", { idempotencyKey: () => "1" }).toLayer(() => Effect.void))
+        yield* pass("20 seconds")
+        const before = yield* second.reaches("Trip/1", "Parked")
+        yield* pass("1 minute")
+
+        yield* second.use(Trip.signal("Trip/1", Note, "one"))
+
+        assert.deepStrictEqual(yield* second.service.get("Trip/1"), before)
+      })
+    )
+
+    test(
       "of one name goes to the waits in the order in which it was sent, and of another name to nobody else",
       Effect.gen(function*() {
         const engine = yield* start(
@@ -228,12 +247,50 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
 
     test(
-      "that fits another schema than that of who waits is a defect of the wait, and the saga is undone",
+      "can't be sent with a value that is nested too deep, whoever sends it, and the engine goes on",
+      Effect.gen(function*() {
+        const engine = yield* start(Trip.toLayer(() => Go.await))
+        const client = yield* connect()
+        yield* engine.use(Trip.start("1"))
+        yield* engine.reaches("Trip/1", "Waiting")
+        let deep: Schema.Json = []
+        for (let level = 0; level < 20_000; level++) deep = [deep]
+
+        const reasons = yield* Effect.forEach(
+          ["Trip/1", "Trip/2"],
+          (id) => Effect.forEach([engine.service, client.service], (service) => refusal(service.signal(id, "go", deep)))
+        )
+        yield* engine.use(Trip.signal("Trip/1", Go, "now"))
+
+        for (const reason of reasons.flat()) {
+          assert.match(reason, /^NotApplicable: .* the value that was given is nested deeper than 500 levels/)
+        }
+        assert.strictEqual(yield* engine.use(Trip.await("Trip/1")), "now")
+      })
+    )
+
+    test(
+      "that does not fit the schema of who waits is refused, and the saga goes on waiting",
+      Effect.gen(function*() {
+        const engine = yield* start(waiting(1))
+        yield* engine.use(Trip.start("1"))
+        yield* engine.reaches("Trip/1", "Waiting")
+
+        const reason = yield* refusal(engine.service.signal("Trip/1", "note", { text: "an object" }))
+        yield* engine.use(Trip.signal("Trip/1", Note, "a text"))
+
+        assert.match(reason, /^NotApplicable: .* signal "note" does not fit its schema: /)
+        assert.strictEqual(yield* engine.use(Trip.await("Trip/1")), "a text")
+      })
+    )
+
+    test(
+      "that does not fit the schema of who waits for it later is a defect of the wait, and the saga is undone",
       Effect.gen(function*() {
         const ledger = yield* makeLedger
         const engine = yield* start(Trip.toLayer(() => Effect.andThen(ledger.step("a"), Note.await)))
-        yield* engine.use(Trip.start("1"))
         yield* engine.service.signal("Trip/1", "note", { text: "an object" })
+        yield* engine.use(Trip.start("1"))
 
         const exit = yield* engine.exit(Trip.await("Trip/1"))
 

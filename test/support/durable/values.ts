@@ -3,9 +3,9 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { Cause, Effect, Option, Schema } from "effect"
-import { Step } from "effect-saga"
+import { DurableSaga, Step } from "effect-saga"
 import { causeOf } from "../results.ts"
-import { settle, start, testsOn } from "./engine.ts"
+import { refusal, settle, start, testsOn } from "./engine.ts"
 import { Careless, makeGate, makeLedger, Trip } from "./sagas.ts"
 import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
@@ -41,6 +41,8 @@ const kinds: ReadonlyArray<readonly [string, Schema.ConstraintCodec<unknown, unk
   ["a map", Schema.ReadonlyMap(Schema.String, Schema.Date), new Map([["a", at]])],
   ["an error as a value", NoSeat, new NoSeat({ flight: "LH1", asked: at })]
 ]
+
+const nested = (levels: number): Schema.Json => levels === 0 ? "bottom" : [nested(levels - 1)]
 
 export const suite = (name: string, storage: StorageLayer): void => {
   const test = testsOn(storage)
@@ -95,6 +97,76 @@ export const suite = (name: string, storage: StorageLayer): void => {
         })
       )
     }
+
+    test(
+      "that JSON keeps as another one is compared as that after a crash",
+      Effect.gen(function*() {
+        const gate = yield* makeGate
+        const input = { when: at, nothing: undefined, list: [Number.NaN, undefined], zero: -0 }
+        const step = Step.make("step", { input: Schema.Any, success: Schema.Any, action: () => Effect.succeed(input) })
+        const wait = Step.make("wait", { action: () => gate.pass })
+        const definitions = Trip.toLayer(() => Effect.as(Effect.andThen(step(input), wait()), null))
+        const engine = yield* start(definitions)
+        yield* engine.use(Trip.start("1"))
+        yield* gate.arrived
+        yield* engine.crash
+        yield* gate.openToOthers
+
+        const later = yield* start(definitions)
+        yield* later.use(Trip.await("Trip/1"))
+
+        const ended = (yield* later.history("Trip/1")).find((event) => event._tag === "StepSucceeded")
+        const kept = { when: at.toISOString(), list: [null, null], zero: 0 }
+        assert.deepInclude(ended!, { input: kept, value: kept })
+      })
+    )
+
+    test(
+      "that is nested 500 levels deep goes everywhere, and one level more nowhere",
+      Effect.gen(function*() {
+        const Deep = DurableSaga.make("Deep", {
+          payload: Schema.Json,
+          success: Schema.Json,
+          error: Schema.Json,
+          idempotencyKey: () => "1"
+        })
+        const step = Step.make("step", {
+          input: Schema.Json,
+          success: Schema.Never,
+          error: Schema.Json,
+          action: (value) => Effect.fail(value)
+        })
+        const engine = yield* start(Deep.toLayer((payload) => Effect.flip(step(payload))))
+
+        const reason = yield* engine.use(refusal(Deep.start(nested(501))))
+        const value = yield* engine.use(Deep.execute(nested(500)))
+
+        assert.strictEqual(
+          reason,
+          "InvalidPayload: The payload of \"Deep\" can't be used: It is nested deeper than 500 levels, or within itself"
+        )
+        assert.deepStrictEqual(value, nested(500))
+      })
+    )
+
+    test(
+      "that the saga changes later is kept as it was",
+      Effect.gen(function*() {
+        const value: Array<unknown> = [1]
+        const step = Step.make("step", { success: Schema.Any, action: () => Effect.succeed(value) })
+        const engine = yield* start(Trip.toLayer(() =>
+          Effect.map(step(), () => {
+            value.push(value)
+            return null
+          })
+        ))
+
+        yield* engine.use(Trip.execute("1"))
+
+        const ended = (yield* engine.history("Trip/1")).find((event) => event._tag === "StepSucceeded")
+        assert.deepInclude(ended!, { value: [1] })
+      })
+    )
 
     test(
       "of an error keeps its class in the body, at once and from the journal",

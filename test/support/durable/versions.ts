@@ -8,6 +8,7 @@ import type { DurableOnly, DurableStack } from "../../../src/CompensationStack.t
 import { causeOf } from "../results.ts"
 import { pass, settle, start, testsOn } from "./engine.ts"
 import { Careless, Go, type Ledger, makeGate, makeLedger, Trip } from "./sagas.ts"
+import { endingOf } from "./scenario.ts"
 import type { StorageLayer } from "./storage.ts"
 
 const version = (version: number) =>
@@ -392,6 +393,35 @@ export const suite = (name: string, storage: StorageLayer): void => {
         })
       )
     }
+
+    test(
+      "is followed by code that does, and the last event is that of the end, also where nothing was left to do",
+      Effect.gen(function*() {
+        const gate = yield* makeGate
+        const definitions = Trip.toLayer(() =>
+          Effect.onError(
+            Effect.andThen(Step.make("a", { action: () => Effect.void })(), Effect.fail("no")),
+            () => gate.pass
+          )
+        )
+        const first = yield* start(definitions)
+        yield* first.use(Trip.start("1"))
+        yield* gate.arrived
+        yield* settle
+        yield* first.crash
+        yield* gate.openToOthers
+        const second = yield* start(Trip.toLayer(() => Effect.succeed("other code")))
+        yield* second.reaches("Trip/1", "Parked")
+        yield* second.stop
+
+        const third = yield* start(definitions)
+        yield* third.reaches("Trip/1", "Compensated")
+
+        assert.strictEqual(endingOf(yield* third.exit(Trip.execute("1"))), "Fail no")
+        assert.isNull((yield* third.service.get("Trip/1")).reason)
+        assert.deepStrictEqual((yield* third.story("Trip/1")).slice(2), ["Parked", "Resumed", "ExecutionCompensated"])
+      })
+    )
 
     test(
       "at a place that was not reached yet does no harm",

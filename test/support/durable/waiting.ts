@@ -222,6 +222,41 @@ export const suite = (name: string, storage: StorageLayer): void => {
     )
   })
 
+  for (const [fork, kind] of [[Effect.forkChild, "child"], [Effect.forkDetach, "detached"]] as const) {
+    describe(`${name}: a wait in a ${kind} fiber`, () => {
+      test(
+        "is over with its saga: nothing follows the last event, and the result can be read",
+        Effect.gen(function*() {
+          const ledger = yield* makeLedger
+          const engine = yield* start(
+            Trip.toLayer((id) =>
+              Effect.gen(function*() {
+                yield* fork(Effect.andThen(Durable.sleep("1 minute"), ledger.step("remind")))
+                yield* ledger.step("a")
+                return id === "fails" ? yield* Effect.fail("no") : "done"
+              })
+            )
+          )
+          yield* engine.exit(Trip.execute("completes"))
+          yield* engine.exit(Trip.execute("fails"))
+          yield* pass("1 minute")
+
+          const completes = yield* engine.use(Trip.execute("completes"))
+          const fails = yield* engine.exit(Trip.execute("fails"))
+
+          assert.strictEqual(completes, "done")
+          assert.strictEqual(endingOf(fails), "Fail no")
+          assert.deepStrictEqual(ledger.lines, ["a", "a", "undo a"])
+          assert.deepStrictEqual((yield* engine.story("Trip/completes")).slice(1), [
+            "TimerStarted sleep",
+            "StepSucceeded a",
+            "ExecutionCompleted"
+          ])
+        })
+      )
+    })
+  }
+
   describe(`${name}: a wait`, () => {
     test(
       "lets the other branches run, and is interrupted where one of them fails",
