@@ -58,7 +58,10 @@ export const decisionOn = (
   }
   const [{ kind: why, path }] = chosen as [(typeof chosen)[0]]
   if (kind !== "Retried" && (why === "Mismatch" || why === "NotRegistered")) {
-    return notApplicable("its code does not fit: register the code that it began with, or cancel it")
+    const isBeingUndone = progress.unwinds?.has("") === true
+    return notApplicable(
+      `its code does not fit: register the code that it began with${isBeingUndone ? "" : ", or cancel it"}`
+    )
   }
   if (kind !== "Skipped" && why === "FailedAfterPivot" && chosen[0]!.steps.some((step) => isUndone(progress, step))) {
     return notApplicable("it failed in a part that has been undone, which is not done again: skip it, or cancel")

@@ -384,9 +384,11 @@ export const suite = (name: string, storage: StorageLayer): void => {
         const first = yield* startWith(before.alerts, definitions)
         yield* first.use(Careless.start("1"))
         yield* before.awaitTold(2)
-        yield* pass("31 minutes")
-        yield* first.use(Trip.execute("2"))
         yield* first.stop
+        yield* pass("31 minutes")
+        const second = yield* start(definitions)
+        yield* second.use(Trip.execute("2"))
+        yield* second.stop
 
         yield* startWith(after.alerts, definitions)
         yield* pass("20 seconds")
