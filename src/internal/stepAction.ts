@@ -156,7 +156,7 @@ const repeated = (
 
 /*
  * Where the value does not fit, the action has taken effect and nobody could undo it after a crash: it is undone now. Where
- * that fails, it is undone with the saga, as any other step.
+ * that fails, it is undone with the saga, like any other step.
  */
 const keepValue = (
   spec: StepSpec,

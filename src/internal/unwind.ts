@@ -91,7 +91,7 @@ class Unwinding {
     return Number(this.deadline - this.run.clock.monotonicTimeNanosUnsafe()) / 1_000_000
   }
 
-  /** Whether a compensation that is late waits for an operator, as any that fails. */
+  /** Whether a compensation that is late waits for an operator, like any that fails. */
   get parks(): boolean {
     return this.run.journal?.parks === true
   }

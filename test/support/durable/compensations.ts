@@ -242,37 +242,28 @@ export const suite = (name: string, storage: StorageLayer): void => {
       )
     }
 
-    test(
-      "is parked where its schedule fails",
-      Effect.gen(function*() {
-        const ledger = yield* makeLedger
-        const state = { broken: true }
-        const refund = Step.make("refund", {
-          compensationError: Schema.String,
-          compensationRetry: Schedule.recurs(3).pipe(Schedule.while(() => {
-            throw new Error("a mistake of the schedule")
-          })),
-          action: () => Effect.void,
-          compensate: () => state.broken ? Effect.fail("refused") : ledger.note("refunded")
+    const schedules = {
+      "fails": Schedule.recurs(3).pipe(Schedule.while(() => {
+        throw new Error("a mistake of the schedule")
+      })),
+      "says never": Schedule.spaced(Duration.infinity)
+    }
+    for (const [what, compensationRetry] of Object.entries(schedules)) {
+      test(
+        `is parked where its schedule ${what}`,
+        Effect.gen(function*() {
+          const ledger = yield* makeLedger
+          const state = { broken: true }
+          const refund = Step.make("refund", {
+            compensationError: Schema.String,
+            compensationRetry,
+            action: () => Effect.void,
+            compensate: () => state.broken ? Effect.fail("refused") : ledger.note("refunded")
+          })
+          yield* isRepaired(ledger, state, refund())
         })
-        yield* isRepaired(ledger, state, refund())
-      })
-    )
-
-    test(
-      "is parked where its schedule says never",
-      Effect.gen(function*() {
-        const ledger = yield* makeLedger
-        const state = { broken: true }
-        const refund = Step.make("refund", {
-          compensationError: Schema.String,
-          compensationRetry: Schedule.spaced(Duration.infinity),
-          action: () => Effect.void,
-          compensate: () => state.broken ? Effect.fail("refused") : ledger.note("refunded")
-        })
-        yield* isRepaired(ledger, state, refund())
-      })
-    )
+      )
+    }
 
     for (const limit of [{ compensationTimeout: "5 seconds" }, { unwindTimeout: "5 seconds" }] as const) {
       test(
