@@ -25,7 +25,7 @@ import type { Executions } from "./executions.ts"
 import type { Idle } from "./idle.ts"
 import { head } from "./journalText.ts"
 import type { Loader } from "./loader.ts"
-import type * as Progress from "./progress.ts"
+import * as Progress from "./progress.ts"
 import type { ExecutionRecord } from "./store.ts"
 
 /*
@@ -287,6 +287,6 @@ export class Changes {
 
 /* How a cancel is answered that changes nothing. */
 const answerToCancel = (progress: Progress.Progress): { readonly refusal: Refusal | undefined } | undefined => {
-  if (progress.unwinds?.has("") === true) return { refusal: notApplicable(alreadyBeingUndone) }
+  if (Progress.isBeingUndone(progress)) return { refusal: notApplicable(alreadyBeingUndone) }
   return progress.cancelled ? { refusal: undefined } : undefined
 }

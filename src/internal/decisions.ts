@@ -58,10 +58,8 @@ export const decisionOn = (
   }
   const [{ kind: why, path }] = chosen as [(typeof chosen)[0]]
   if (kind !== "Retried" && (why === "Mismatch" || why === "NotRegistered")) {
-    const isBeingUndone = progress.unwinds?.has("") === true
-    return notApplicable(
-      `its code does not fit: register the code that it began with${isBeingUndone ? "" : ", or cancel it"}`
-    )
+    const otherwise = Progress.isBeingUndone(progress) ? "" : ", or cancel it"
+    return notApplicable(`its code does not fit: register the code that it began with${otherwise}`)
   }
   if (kind !== "Skipped" && why === "FailedAfterPivot" && chosen[0]!.steps.some((step) => isUndone(progress, step))) {
     return notApplicable("it failed in a part that has been undone, which is not done again: skip it, or cancel")

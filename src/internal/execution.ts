@@ -15,7 +15,7 @@ import { Haltable } from "./haltable.ts"
 import type { Host } from "./host.ts"
 import { Incoming } from "./incoming.ts"
 import { notAsked } from "./mismatch.ts"
-import type * as Progress from "./progress.ts"
+import * as Progress from "./progress.ts"
 import { Recovered } from "./recovered.ts"
 import { causeLine } from "./render.ts"
 import type { Frame } from "./run.ts"
@@ -72,7 +72,7 @@ export class Execution extends Haltable {
 
   /** Whether it has started to be undone as a whole. */
   get isUnwinding(): boolean {
-    return this.progress.unwinds?.has("") === true
+    return Progress.isBeingUndone(this.progress)
   }
 
   /** Signals and decisions. */

@@ -7,6 +7,7 @@ import type { Haltable } from "./haltable.ts"
 import type { Host } from "./host.ts"
 import { head } from "./journalText.ts"
 import * as Progress from "./progress.ts"
+import { recordAfter } from "./recordAfter.ts"
 import type { ResultEvent } from "./replay.ts"
 import type { Append, ExecutionRecord } from "./store.ts"
 import type { Ticket } from "./writer.ts"
@@ -160,15 +161,8 @@ export class ExecutionJournal {
   }
 
   private changedRecord({ _tag, at }: JournalEvent): ExecutionRecord | undefined {
-    const { progress, record } = this
-    const { cancelled } = progress
-    const status = Progress.statusOf(progress)
-    const reason = Progress.parkedReason(progress) ?? null
-    const isAsItWas = status === record.status && reason === record.reason
-    // Causes are not read for each event.
-    const error = isAsItWas && _tag !== "Parked" && _tag !== "UnwindStarted" ? record.error : Progress.errorOf(progress)
-    if (isAsItWas && error === record.error && cancelled === record.cancelled) return undefined
-    return this.record = { ...record, status, reason, error, cancelled, updatedAt: at }
+    const changed = recordAfter(this.record, this.progress, at, _tag === "Parked" || _tag === "UnwindStarted")
+    return changed === this.record ? undefined : this.record = changed
   }
 
   /* ------------------------------------------------------------------------------------------------ what is durable */

@@ -8,6 +8,7 @@ import type { Executions } from "./executions.ts"
 import type { Journals } from "./journals.ts"
 import { decodeEvents, progressOf } from "./journalText.ts"
 import * as Progress from "./progress.ts"
+import { recordAfter } from "./recordAfter.ts"
 import type { ExecutionRecord, StoredExecution } from "./store.ts"
 
 /** What an execution is that nobody runs: its journal, if there is one. */
@@ -52,16 +53,7 @@ export class Idle {
     return Effect.callback((resume) => {
       const firstSequence = progress.sequence + 1
       for (const event of events) Progress.apply(progress, event)
-      const state = {
-        status: Progress.statusOf(progress),
-        reason: Progress.parkedReason(progress) ?? null,
-        error: Progress.errorOf(progress),
-        cancelled: progress.cancelled
-      }
-      const isAsItWas = state.status === record.status && state.reason === record.reason &&
-        state.error === record.error && state.cancelled === record.cancelled
-      // A signal leaves it parked since when it was.
-      const changed = isAsItWas ? record : { ...record, ...state, updatedAt: this.clock.currentTimeMillisUnsafe() }
+      const changed = recordAfter(record, progress, this.clock.currentTimeMillisUnsafe(), true)
       this.journals.write({
         take: () => ({
           key: record.key,

@@ -4,6 +4,7 @@ import { NoEngine, SagaEngineError, Unanswered } from "../SagaEngineError.ts"
 import { isUnknown, type SagaStoreError } from "../SagaStoreError.ts"
 import type { Refusal } from "./decisions.ts"
 import { decodeEvents, progressOf } from "./journalText.ts"
+import * as Progress from "./progress.ts"
 import { accepted, found, refuse } from "./refuse.ts"
 import { isFinished, nameOfOwner, type SagaStore, type StoredExecution } from "./store.ts"
 
@@ -11,8 +12,10 @@ import { isFinished, nameOfOwner, type SagaStore, type StoredExecution } from ".
 export const parkedPaths = ({ events }: StoredExecution): ReadonlyArray<string> =>
   Array.from(progressOf(decodeEvents(events))?.parked?.keys() ?? []).toSorted()
 
-export const isBeingUndone = ({ events }: StoredExecution): boolean =>
-  progressOf(decodeEvents(events))?.unwinds?.has("") === true
+export const isBeingUndone = ({ events }: StoredExecution): boolean => {
+  const progress = progressOf(decodeEvents(events))
+  return progress !== undefined && Progress.isBeingUndone(progress)
+}
 
 /*
  * What is asked of an engine. Nobody is asked where nobody listens, so that nothing is done hours later that somebody

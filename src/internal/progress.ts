@@ -122,7 +122,7 @@ export const statusOfFinished = ({ _tag }: FinishedEvent): "Completed" | "Compen
 export const statusOf = (progress: Progress): Status => {
   if (progress.finished !== undefined) return statusOfFinished(progress.finished)
   if (progress.parked !== undefined && progress.parked.size > 0) return "Parked"
-  if (progress.unwinds?.has("") === true) return "Compensating"
+  if (isBeingUndone(progress)) return "Compensating"
   return progress.waits !== undefined && progress.waits.size > 0 ? "Waiting" : "Running"
 }
 
@@ -152,6 +152,9 @@ const errorKind = ({ finished, parked, unwinds }: Progress): string | null => {
   if (isForCode(first)) return first.kind
   return first.kind === "CompensationFailed" ? kindOfCause(first.cause) : kindOfReason(first.cause)
 }
+
+/** Whether the saga as a whole is being undone, or has been. */
+export const isBeingUndone = ({ unwinds }: Progress): boolean => unwinds?.has("") === true
 
 /** Whether an execution is parked until it finds code that fits. Then it goes on by itself. */
 export const isForCode = ({ kind }: EventOf<"Parked">): boolean => kind === "Mismatch" || kind === "NotRegistered"

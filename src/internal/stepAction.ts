@@ -17,7 +17,8 @@ import {
   lost,
   memoryKeyOf,
   orReturnedFailure,
-  retries
+  retries,
+  undone
 } from "./stepAttempt.ts"
 import type { AnyEffect, AnySchedule, CallContext, StepSpec } from "./stepSpec.ts"
 
@@ -178,16 +179,16 @@ const keepValue = (
     })
   }
   const defect = Cause.die(misfit(spec, "success", encoded.cause))
-  const undone = undoMisfit(spec, input, entry, value, defect, `${execution.id}/${entry.path!}`)
+  const undoing = undoMisfit(spec, input, entry, value, defect, `${execution.id}/${entry.path!}`)
   return Effect.flatMap(
-    inContext(undone, actionContext(entry, execution)),
+    inContext(undoing, actionContext(entry, execution)),
     (cause) => keepFailure(spec, entry, execution, cause as Cause.Cause<unknown>)
   )
 }
 
 /* Undoes an action whose value does not fit. Returns what the step fails with. */
 const undoMisfit = (
-  { compensate, compensatesExit, compensationTimeout }: StepSpec,
+  spec: StepSpec,
   input: unknown,
   entry: Entry,
   value: unknown,
@@ -195,17 +196,14 @@ const undoMisfit = (
   idempotencyKey: string
 ): Effect.Effect<Cause.Cause<unknown>, never, unknown> => {
   // The exit tells it all.
-  if (compensate === undefined || compensatesExit) return Effect.succeed(defect)
-  const step = entry.path ?? entry.step.name
-  const undone = Effect.suspend(() => {
-    const returned = compensate(value as never, { idempotencyKey, attempt: 1, input: input as never, cause: defect })
-    return limited(
-      asEffect(returned, "compensation", step),
-      compensationTimeout,
-      `The compensation of step "${step}"`
-    )
-  })
-  return Effect.matchCause(Effect.flatMap(undone, orReturnedFailure), {
+  if (spec.compensate === undefined || spec.compensatesExit) return Effect.succeed(defect)
+  const attempt = undone(
+    spec,
+    value,
+    { idempotencyKey, attempt: 1, input, cause: defect },
+    entry.path ?? entry.step.name
+  )
+  return Effect.matchCause(Effect.flatMap(attempt, orReturnedFailure), {
     onSuccess: () => defect,
     onFailure: (cause) => {
       entry.unkept = { value }

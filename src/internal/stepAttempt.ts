@@ -10,7 +10,7 @@ import type { Execution } from "./execution.ts"
 import type { Keeper } from "./keeper.ts"
 import type { Attempts } from "./progress.ts"
 import { apartFromFrame, type Entry, type Frame } from "./run.ts"
-import type { AnyEffect, AnySchedule } from "./stepSpec.ts"
+import type { AnyEffect, AnySchedule, CallContext, CompensationContext, StepSpec } from "./stepSpec.ts"
 import { returnedFailure } from "./unwind.ts"
 
 /* What the attempts of actions and those of compensations have in common. */
@@ -102,6 +102,21 @@ export const asEffect = (returned: unknown, phase: "action" | "compensation", st
     )
   )
 }
+
+/** An attempt to undo what has given `value`. */
+export const undone = (
+  { compensate, compensationTimeout }: StepSpec,
+  value: unknown,
+  context: CallContext & { readonly input: unknown; readonly cause: Cause.Cause<unknown> },
+  step: string
+): AnyEffect =>
+  Effect.suspend(() =>
+    limited(
+      asEffect(compensate!(value as never, context as CompensationContext), "compensation", step),
+      compensationTimeout,
+      `The compensation of step "${step}"`
+    )
+  )
 
 /** Fails where a compensation has succeeded with a failure. */
 export const orReturnedFailure = (value: unknown): Effect.Effect<void, unknown> => {

@@ -6,7 +6,7 @@ import { pathOf } from "./log.ts"
 import { type Attempts, compensationKey } from "./progress.ts"
 import { causeLine } from "./render.ts"
 import { CurrentFrame, type Entry, Frame } from "./run.ts"
-import { asEffect, executionOf, limited, lost, memoryKeyOf, orReturnedFailure, retries } from "./stepAttempt.ts"
+import { executionOf, lost, memoryKeyOf, orReturnedFailure, retries, undone } from "./stepAttempt.ts"
 import type { AnyEffect, StepSpec } from "./stepSpec.ts"
 
 /* What the compensation of a step does, until it succeeds, fails for good, or an operator has decided. */
@@ -18,20 +18,11 @@ export const compensate = (
   cause: Cause.Cause<unknown>,
   entry: Entry
 ): AnyEffect => {
-  const run = spec.compensate!
   const execution = executionOf(entry.frame)
   if (execution === undefined) {
     let attempt = 0
     const once = Effect.suspend(() =>
-      limited(
-        asEffect(
-          run(given as never, { idempotencyKey: memoryKeyOf(entry), attempt: ++attempt, input: input as never, cause }),
-          "compensation",
-          spec.name
-        ),
-        spec.compensationTimeout,
-        `The compensation of step "${spec.name}"`
-      )
+      undone(spec, given, { idempotencyKey: memoryKeyOf(entry), attempt: ++attempt, input, cause }, spec.name)
     )
     return spec.compensationRetry === undefined ? once : Effect.retry(once, spec.compensationRetry)
   }
@@ -46,19 +37,8 @@ export const compensate = (
     )
     frame.status = "Unwinding"
     frame.compensating = true
-    const invoked = Effect.suspend(() =>
-      asEffect(
-        run(given as never, {
-          idempotencyKey: `${execution.id}/${path}`,
-          attempt: number,
-          input: input as never,
-          cause
-        }),
-        "compensation",
-        path
-      )
-    )
-    return limited(invoked, spec.compensationTimeout, `The compensation of step "${path}"`).pipe(
+    const context = { idempotencyKey: `${execution.id}/${path}`, attempt: number, input, cause }
+    return undone(spec, given, context, path).pipe(
       Effect.flatMap(orReturnedFailure),
       Effect.provideService(CurrentFrame, frame)
     )

@@ -1,6 +1,6 @@
 import type { JournalEvent } from "../JournalEvent.ts"
 import { type DecisionKind, decisionOn } from "./decisions.ts"
-import type * as Progress from "./progress.ts"
+import * as Progress from "./progress.ts"
 import type { Action } from "./timelineModel.ts"
 
 /* What an operator can do with an execution as it stands, and what that does. */
@@ -26,7 +26,7 @@ export const onParked = (progress: Progress.Progress, parked: Parked): ReadonlyA
 /** What is possible whatever an execution is parked for. */
 export const onExecution = (progress: Progress.Progress): ReadonlyArray<Action> =>
   // The engine refuses to cancel what is being undone, and to cancel twice changes nothing.
-  progress.finished !== undefined || progress.cancelled || progress.unwinds?.has("") === true
+  progress.finished !== undefined || progress.cancelled || Progress.isBeingUndone(progress)
     ? []
     : [{ action: "cancel", path: null, needsValue: false, effect: effectOfCancel(progress) }]
 

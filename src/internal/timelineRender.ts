@@ -31,6 +31,7 @@ export interface Options {
 
 const maxName = 200
 const maxParked = 20
+const maxChildren = 5
 
 export const render = (timeline: Model.SagaTimeline, { colors, now, program, width }: Options): string => {
   const context: Context = { timeline, now, program, width: Math.max(minWidth, width) }
@@ -249,11 +250,11 @@ const actionSection = (context: Context): ReadonlyArray<Line> => {
     ]),
     ...(parked.length > maxParked ? text(`... and ${parked.length - maxParked} more that it is parked for.`) : []),
     ...actions.flatMap(shown),
-    ...(endedAt === null ? awaitedSignals(timeline).slice(0, maxParked) : []).flatMap((signal) => [
+    ...awaitedSignals(timeline).slice(0, maxParked).flatMap((signal) => [
       wholeLine(["cyan", `  ${signalCommand(program, id, signal)}`]),
       ...hanging([["plain", "      "]], "Sends what it waits for: the JSON of a value of this signal.", width, 6)
     ]),
-    ...runningChildren(timeline).flatMap((child) => [
+    ...runningChildren(timeline).slice(0, maxChildren).flatMap((child) => [
       wholeLine(["cyan", `  ${commandLine(program, "show", child)}`]),
       ...hanging([["plain", "      "]], "Shows the child that it waits for.", width, 6)
     ])
@@ -277,7 +278,7 @@ const goesOn = ({ now, timeline }: Context): string => {
   if (isOverdue) return "Something is overdue: look whether an engine is running, and can write to its store."
   const signals = awaitedSignals(timeline)
   if (signals.length > 0) return `It goes on when it gets signal ${named(signals)}.`
-  const children = runningChildren(timeline)
+  const children = runningChildren(timeline).slice(0, maxChildren)
   return children.length === 0
     ? "Nothing has to be done: it goes on by itself."
     : `It goes on when child ${named(children)} has ended.`
@@ -288,10 +289,9 @@ const awaitedSignals = ({ entries }: Model.SagaTimeline): ReadonlyArray<string> 
     new Set(entries.flatMap((entry) => entry._tag === "SignalWait" && entry.state === "Waiting" ? [entry.signal] : []))
   )
 
-const runningChildren = ({ entries, execution }: Model.SagaTimeline): ReadonlyArray<string> =>
-  execution.endedAt !== null
-    ? []
-    : entries.flatMap((entry) => entry._tag === "Child" && entry.state === "Running" ? [entry.child] : []).slice(0, 5)
+/** The ids of the children that an execution waits for. */
+export const runningChildren = ({ entries }: Model.SagaTimeline): ReadonlyArray<string> =>
+  entries.flatMap((entry) => entry._tag === "Child" && entry.state === "Running" ? [entry.child] : [])
 
 const afterEnd = (timeline: Model.SagaTimeline): ReadonlyArray<string> => {
   const left = timeline.remaining.map(({ path }) => path)

@@ -2,6 +2,7 @@ import { Command } from "effect/cli"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { isFinished } from "../../internal/store.ts"
+import { runningChildren } from "../../internal/timelineRender.ts"
 import { shellWord } from "../../internal/timelineText.ts"
 import { SagaOperator } from "../../SagaOperator.ts"
 import * as SagaTimeline from "../../SagaTimeline.ts"
@@ -46,9 +47,6 @@ export const show = Cli.make(
     { command: "effect-saga show Booking/42 --redact", description: "The same without what customers entered" }
   ])
 )
-
-const runningChildren = ({ entries }: SagaTimeline.SagaTimeline): ReadonlyArray<string> =>
-  entries.flatMap((entry) => entry._tag === "Child" && entry.state === "Running" ? [entry.child] : [])
 
 const parkedChild = (id: string): string =>
   `It waits for its child ${shellWord(id)}, which is parked until an operator decides.`
